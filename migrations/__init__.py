@@ -1,0 +1,1 @@
+"""Alembic's scripts: numbered, for both databases, never edited once released."""

@@ -1,0 +1,99 @@
+"""Every setting, read once from the environment. This file is the list; the README's table is checked against it."""
+
+import os
+from collections.abc import Mapping
+
+from msgspec import Struct
+from sqlalchemy.engine import URL
+
+from projector.database import database_url
+from projector.errors import Misconfigured
+
+SETTINGS: dict[str, tuple[str, str]] = {  # name → default, meaning
+    "PROJECTOR_DATABASE_URL": (
+        "sqlite:///projector.db",
+        "The tables. On SQLite the log is the file beside it (`projector-log.db`), on PostgreSQL the schema `log`.",
+    ),
+    "PROJECTOR_PUBLIC_URL": (
+        "",
+        "The EventCallbackUrl exactly as Twilio was given it, without the `#…` at its end. Signatures are checked against it.",
+    ),
+    "TWILIO_AUTH_TOKEN": (
+        "",
+        "`token` for one account, or `ACsid:token,…`: a callback is then checked only with the tokens of the account it names. "
+        "Two tokens of one account are a rotation.",
+    ),
+    "PROJECTOR_WORKSPACES": ("", "Comma-separated workspace Sids that may post; empty: all."),
+    "PROJECTOR_READY_LAG_SECONDS": ("60", "`/readyz` answers 503 when the tables are further behind the log than this."),
+    "PROJECTOR_WEB_PROCESSES": ("1", "Web server processes of `projector serve`."),
+    "PROJECTOR_ALLOW_UNSAFE": (
+        "",
+        "Comma-separated checks to start without: `token`, `url`, `durability`. Never in production.",
+    ),
+}
+
+ANY_ACCOUNT = ""
+
+
+class Config(Struct, frozen=True, kw_only=True):
+    """The settings as values. `tokens`: AccountSid (or `ANY_ACCOUNT`) → its auth tokens."""
+
+    database_url: URL
+    public_url: str = ""
+    tokens: Mapping[str, tuple[str, ...]] = {}
+    workspaces: frozenset[str] = frozenset()
+    ready_lag_seconds: float = 60.0
+    web_processes: int = 1
+    allow_unsafe: frozenset[str] = frozenset()
+
+    def __repr__(self) -> str:
+        """Without passwords and tokens."""
+        return f"Config(database_url={self.database_url!r}, public_url={self.public_url!r}, accounts={len(self.tokens)})"
+
+
+def read_config(environment: Mapping[str, str] = os.environ) -> Config:
+    """The settings of this environment. Raises `Misconfigured` for what cannot be read."""
+
+    def value(name: str) -> str:
+        return environment.get(name, "").strip() or SETTINGS[name][0]
+
+    return Config(
+        database_url=database_url(value("PROJECTOR_DATABASE_URL")),
+        public_url=value("PROJECTOR_PUBLIC_URL").partition("#")[0],
+        tokens=_tokens(value("TWILIO_AUTH_TOKEN")),
+        workspaces=frozenset(_listed(value("PROJECTOR_WORKSPACES"))),
+        ready_lag_seconds=_number("PROJECTOR_READY_LAG_SECONDS", value("PROJECTOR_READY_LAG_SECONDS")),
+        web_processes=int(_number("PROJECTOR_WEB_PROCESSES", value("PROJECTOR_WEB_PROCESSES"))),
+        allow_unsafe=frozenset(_listed(value("PROJECTOR_ALLOW_UNSAFE"))),
+    )
+
+
+def _listed(text: str) -> list[str]:
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError as error:
+        raise Misconfigured(f"{name} is {text!r}. Give it a number.") from error
+    if not number >= 1:
+        raise Misconfigured(f"{name} is {text}. Give it a number of 1 or more.")
+    return number
+
+
+def _tokens(text: str) -> dict[str, tuple[str, ...]]:
+    """AccountSid → tokens; one bare token stands for any account. A comma in a bare token is not possible at Twilio."""
+    items = _listed(text)
+    named = [item for item in items if ":" in item]
+    if named and len(named) != len(items):
+        raise Misconfigured("TWILIO_AUTH_TOKEN mixes `token` and `ACsid:token`. Name the account of each token.")
+    if not named:
+        return {ANY_ACCOUNT: tuple(items)} if items else {}
+    tokens: dict[str, tuple[str, ...]] = {}
+    for item in named:
+        account, _, token = item.partition(":")
+        if not account.startswith("AC") or not token:
+            raise Misconfigured("An entry of TWILIO_AUTH_TOKEN is not `ACsid:token`. Correct it.")
+        tokens[account] = (*tokens.get(account, ()), token)
+    return tokens

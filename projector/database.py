@@ -1,0 +1,51 @@
+"""The tables' database: an engine with the settings each database needs, and its URL."""
+
+import sqlite3
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from projector.errors import Misconfigured
+
+WRITES = {"sqlite_begin": "BEGIN IMMEDIATE"}  # execution options of a transaction that will write
+
+
+def database_url(text: str) -> URL:
+    """The URL of PROJECTOR_DATABASE_URL: `sqlite:///FILE` or `postgresql://…`, the driver being our choice."""
+    try:
+        url = make_url(text)
+    except ArgumentError as error:
+        raise Misconfigured("PROJECTOR_DATABASE_URL is not a URL. Write sqlite:///projector.db or postgresql://user@host/name.") from error
+    match url.get_backend_name():
+        case "sqlite" if url.database and url.database != ":memory:":
+            return url.set(drivername="sqlite")
+        case "sqlite":
+            raise Misconfigured("SQLite in memory is not shared between connections. Name a file: sqlite:///projector.db.")
+        case "postgresql" | "postgres":
+            return url.set(drivername="postgresql+psycopg")
+        case other:
+            raise Misconfigured(f"PROJECTOR_DATABASE_URL names {other}; sqlite and postgresql are supported.")
+
+
+def open_engine(url: URL) -> sa.Engine:
+    """An engine over the tables. Nothing is connected yet."""
+    if url.get_backend_name() == "sqlite":
+        engine = sa.create_engine(url, connect_args={"timeout": 5, "isolation_level": None})
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    options = "-c lock_timeout=3000 -c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000"
+    connect_args = {"connect_timeout": 2, "tcp_user_timeout": 5000, "options": options, "application_name": "projector"}
+    return sa.create_engine(url, connect_args=connect_args, pool_pre_ping=True, pool_size=2)
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.execute("PRAGMA journal_mode=WAL")
+    # The tables can be folded again from the log, so losing their last commits with the power is harmless: NORMAL.
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))

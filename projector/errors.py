@@ -1,0 +1,33 @@
+"""Every error a person may meet, as a sentence that says what to do next.
+
+    ProjectorError
+    ├── Misconfigured        the environment does not allow a safe start
+    ├── NotMigrated          the tables are not there, or of another release
+    ├── StoreUnavailable     the database cannot be reached or cannot commit now: wait and try again
+    ├── LogMismatch          the tables were projected from another log than this one
+    └── StandingBy           another loop holds the lease, or took it over: not a failure, the place of a standby
+"""
+
+
+class ProjectorError(Exception):
+    """What the command line prints as one sentence, without a traceback."""
+
+
+class Misconfigured(ProjectorError):
+    """A setting is missing, unreadable or unsafe."""
+
+
+class NotMigrated(ProjectorError):
+    """The database has no tables of ours, or those of another release."""
+
+
+class StoreUnavailable(ProjectorError):
+    """The database cannot be reached, or cannot commit, at this moment."""
+
+
+class LogMismatch(ProjectorError):
+    """The position of the tables does not lie in this log."""
+
+
+class StandingBy(ProjectorError):
+    """Another projecting loop works on these tables."""

@@ -1,0 +1,139 @@
+"""follow: project for ever. Takes the lease, catches up, polls; waits out a database that is away; stands by for another loop.
+
+Polling is the truth: a notification may be lost, a poll may not. An idle loop asks the log every 20 ms at first, every
+200 ms after a while.
+"""
+
+import logging
+import random
+import threading
+import time
+
+import sqlalchemy as sa
+
+from projector import tables
+from projector.config import Config
+from projector.database import open_engine
+from projector.errors import LogMismatch, NotMigrated, StandingBy, StoreUnavailable
+from projector.lease import LEASE_MS, Lease
+from projector.log import Log, open_log
+from projector.project import folded_page, refold
+from projector.table_sink import TableSink, projected, reading, writing
+from projector.taskrouter.fold import FOLD_VERSION
+
+POLL_SECONDS = (0.02, 0.2)  # after a callback, after a quiet while
+BACKOFF_SECONDS = (0.2, 5.0)
+STANDBY_SECONDS = 1.0
+PAGE = 2_000
+
+logger = logging.getLogger(__name__)
+
+
+def follow(config: Config, stop: threading.Event) -> None:
+    """Project until told to stop. Raises `LogMismatch` and `NotMigrated`: those need a person."""
+    wait_seconds = BACKOFF_SECONDS[0]
+    while not stop.is_set():
+        log, engine = open_log(config.database_url), open_engine(config.database_url)
+        try:
+            began = time.monotonic()
+            _work(log, engine, stop)
+        except StandingBy as error:
+            logger.info("standing_by", extra={"reason": str(error)})
+            stop.wait(STANDBY_SECONDS)
+        except StoreUnavailable as error:
+            if time.monotonic() - began > BACKOFF_SECONDS[1]:
+                wait_seconds = BACKOFF_SECONDS[0]
+            logger.warning("database_away", extra={"retry_in_seconds": round(wait_seconds, 2), "reason": type(error.__cause__).__name__})
+            stop.wait(wait_seconds * random.uniform(0.8, 1.2))  # noqa: S311 (jitter, not a secret)
+            wait_seconds = min(2 * wait_seconds, BACKOFF_SECONDS[1])
+        finally:
+            log.close()
+            engine.dispose()
+
+
+def _work(log: Log, engine: sa.Engine, stop: threading.Event) -> None:
+    """Hold the lease and project, until told to stop or something is in the way."""
+    lease = Lease()
+    sink = TableSink(engine, lease)
+    _take(engine, lease)
+    try:
+        check_position(log, engine)
+        position = _heal(log, sink)
+        logger.info("projecting", extra={"position": position})
+        poll, renewed = POLL_SECONDS[0], time.monotonic()
+        while not stop.is_set():
+            stored = log.read(position, PAGE)
+            if stored:
+                sink.save(folded_page(log, sink, position, stored))
+                position, poll, renewed = stored[-1].position, POLL_SECONDS[0], time.monotonic()
+                continue
+            if time.monotonic() - renewed > LEASE_MS / 5000:
+                _take(engine, lease)
+                renewed = time.monotonic()
+            stop.wait(poll)
+            poll = min(poll * 1.1, POLL_SECONDS[1])
+    finally:
+        _give_back(engine, lease)
+
+
+def _take(engine: sa.Engine, lease: Lease) -> None:
+    with writing(engine) as connection:
+        taken = lease.take(connection)
+    if not taken:
+        with reading(engine) as connection:
+            holder = projected(connection).holder
+        raise StandingBy(f"The loop {holder} holds the lease.")
+
+
+def _give_back(engine: sa.Engine, lease: Lease) -> None:
+    try:
+        with writing(engine) as connection:
+            lease.give_back(connection)
+    except (StoreUnavailable, NotMigrated) as error:
+        logger.info("lease_not_given_back", extra={"reason": type(error).__name__})  # it runs out by itself
+
+
+def _heal(log: Log, sink: TableSink) -> int:
+    """Fold anew what failed before: a new release may have mended it. Returns the position."""
+    position = sink.position()
+    broken = sink.incomplete()
+    batch = refold(log, sink, broken, position) if broken else None
+    if batch is not None:
+        sink.save(batch)
+    return position
+
+
+def check_position(log: Log, engine: sa.Engine) -> None:
+    """Refuse tables that were projected from another log: a restored backup, another file. Raises `LogMismatch`."""
+    with reading(engine) as connection:
+        row = projected(connection)
+    if row.fold_version != FOLD_VERSION:
+        logger.warning("rebuild_due", extra={"tables_fold_version": row.fold_version, "fold_version": FOLD_VERSION})
+    if row.position == 0:
+        return
+    end, originator = log.end(), log.originator_at(row.position)
+    if originator != row.originator_id:
+        problem = f"which ends at {end}" if row.position > end else f"which has {originator} there, not {row.originator_id}"
+        raise LogMismatch(
+            f"The tables stand at position {row.position} of a log, {problem}: one of them was restored from a backup. "
+            f"Restore both from one backup, or migrate an empty database for the tables and project again."
+        )
+
+
+def lag(log: Log, engine: sa.Engine, now_ms: int) -> dict[str, object]:
+    """How far the tables are behind: positions, callbacks, and the age in seconds of the oldest one not projected."""
+    from projector.log.entry import recorded_ms
+
+    with reading(engine) as connection:
+        row = projected(connection)
+        incomplete = connection.execute(sa.select(sa.func.count()).select_from(tables.incomplete_unit)).scalar_one()
+    end, waiting = log.end(), log.read(row.position, 1)
+    seconds = max(0.0, (now_ms - recorded_ms(waiting[0].state)) / 1000) if waiting else 0.0
+    return {
+        "log_position": end,
+        "projected_position": row.position,
+        "lag_events": end - row.position,
+        "lag_seconds": round(seconds, 3),
+        "incomplete_units": incomplete,
+        "rebuild_due": row.fold_version != FOLD_VERSION,
+    }

@@ -1,0 +1,164 @@
+"""What goes into the log and what comes out, the same on every database."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from projector.taskrouter.callback import Fields, event_time_ms, fields_of, identity_of, read, same_core, stamp_ms, unit_of
+from projector.taskrouter.text import clean
+
+
+class Outcome(Enum):
+    """What became of one arrival. All four are durable when reported."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+    CONFLICT = "conflict"  # same Sid, another core: the first stands, this one is in the quarantine
+    QUARANTINED = "quarantined"
+
+
+class Entry(Struct, frozen=True):
+    """One callback on its way into the log, encoded but for its receipt stamp, which is taken under the append lock."""
+
+    originator_id: str
+    topic: str
+    unit: str | None
+    stamp_ms: int | None
+    source: str
+    parameters: bytes  # the JSON object of the parameters as received
+    fields: Fields
+    recorded_ms: int | None = None  # the receipt an export carries; None: now
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, str], source: str, recorded_ms: int | None = None) -> "Entry":
+        """The entry for a callback's parameters; `source` is the feed it came by (`callback`, `import`)."""
+        fields = fields_of(parameters)
+        unit = unit_of(fields)
+        return cls(
+            originator_id=f"{fields.workspace_sid}/{identity_of(parameters)}",
+            topic=clean(fields.event_type),
+            unit=str(unit) if unit else None,
+            stamp_ms=stamp_ms(fields),
+            source=source,
+            parameters=msgspec.json.encode(parameters),
+            fields=fields,
+            recorded_ms=recorded_ms,
+        )
+
+    def at_ms(self, recorded_ms: int) -> int:
+        """Its event time, once its receipt is known."""
+        return event_time_ms(self.stamp_ms, recorded_ms)
+
+    def state(self, recorded_ms: int) -> bytes:
+        """The document as stored (`taskrouter.callback.Document`)."""
+        return b'{"recorded_at":%d,"source":"%s","parameters":%s}' % (recorded_ms, self.source.encode(), self.parameters)
+
+
+class Rejected(Struct, frozen=True):
+    """A signed arrival that is kept beside the log, not in it: it cannot be read, or contradicts what is stored."""
+
+    reason: str
+    body: bytes
+    source: str
+
+    @property
+    def digest(self) -> str:
+        """The same arrival sent again is counted, not kept again."""
+        return hashlib.sha256(self.reason.encode() + b"\n" + self.body).hexdigest()
+
+
+class Stored(NamedTuple):
+    """One callback as the log holds it."""
+
+    position: int
+    originator_id: str
+    state: bytes
+
+
+class Log(Protocol):
+    """A log. Every method raises `StoreUnavailable` when the database cannot answer now."""
+
+    def append(self, arrivals: Sequence[Entry | Rejected]) -> list[Outcome]:
+        """Store these, in this order, in one transaction; return when it is durable."""
+
+    def read(self, after: int, limit: int, upto: int | None = None) -> list[Stored]:
+        """The callbacks at positions above `after` (and not above `upto`), at most `limit`."""
+
+    def history(self, unit: str, since_ms: int, upto: int) -> list[Stored]:
+        """One unit's callbacks with an event time of `since_ms` or later, at positions up to `upto`."""
+
+    def end(self) -> int:
+        """The last position; 0 for an empty log."""
+
+    def originator_at(self, position: int) -> str | None:
+        """Whose callback stands at a position."""
+
+    def intake(self) -> dict[str, int]:
+        """How many arrivals were duplicates, conflicts and quarantined, since the log began."""
+
+    def close(self) -> None:
+        """Give back all connections."""
+
+
+class Decision(NamedTuple):
+    """What one batch does: rows to insert, rows for the quarantine, an outcome for each arrival."""
+
+    new: list[Entry]
+    rejected: list[Rejected]
+    outcomes: list[Outcome]
+
+    def counts(self) -> dict[str, int]:
+        """The outcomes that leave no row in the log, by name."""
+        kept = (Outcome.DUPLICATE, Outcome.CONFLICT, Outcome.QUARANTINED)
+        return {outcome.value: n for outcome in kept if (n := self.outcomes.count(outcome))}
+
+
+def decide(arrivals: Sequence[Entry | Rejected], stored: Mapping[str, bytes]) -> Decision:
+    """Sort a batch by what is stored already (originator → state): the first of a Sid stands, whoever comes later."""
+    decision = Decision([], [], [])
+    known: dict[str, Fields] = {}
+    for arrival in arrivals:
+        if isinstance(arrival, Rejected):
+            decision.rejected.append(arrival)
+            decision.outcomes.append(Outcome.QUARANTINED)
+            continue
+        origin = arrival.originator_id
+        if origin not in known and origin in stored:
+            known[origin] = read(stored[origin], origin).fields
+        if origin not in known:
+            known[origin] = arrival.fields
+            decision.new.append(arrival)
+            decision.outcomes.append(Outcome.STORED)
+        elif same_core(known[origin], arrival.fields):
+            decision.outcomes.append(Outcome.DUPLICATE)
+        else:
+            decision.rejected.append(Rejected("conflict: this Sid is stored with other content", arrival.parameters, arrival.source))
+            decision.outcomes.append(Outcome.CONFLICT)
+    return decision
+
+
+class _Receipt(Struct, frozen=True):
+    recorded_at: int
+
+
+def recorded_ms(state: bytes) -> int:
+    """The receipt stamp inside a stored document."""
+    return msgspec.json.decode(state, type=_Receipt).recorded_at
+
+
+def rows(entries: Sequence[Entry], now_ms: int, last: bytes | None) -> list[tuple[str, str, bytes, str | None, int]]:
+    """What is inserted for each entry: originator, topic, state, unit, at_ms; `last` is the newest document in the log.
+
+    Receipt stamps never go back, neither when the clock does nor when an export carries older ones: "as known at" then
+    has one meaning, a position.
+    """
+    newest = recorded_ms(last) if last is not None else 0
+    written = []
+    for entry in entries:
+        newest = max(newest, now_ms if entry.recorded_ms is None else entry.recorded_ms)
+        written.append((entry.originator_id, entry.topic, entry.state(newest), entry.unit, entry.at_ms(newest)))
+    return written

@@ -1,0 +1,176 @@
+"""The log on PostgreSQL: `eventsourcing`'s recorder with an advisory lock, idempotent batches and the unit index.
+
+The library serialises inserts by `LOCK TABLE … EXCLUSIVE`, which VACUUM, ANALYZE and CREATE INDEX CONCURRENTLY also wait
+for and make wait. A transaction-scoped advisory lock gives the same law (positions become visible in order, so a reader
+that pages by position never passes a gap that fills later) without that. All writers take it, library calls included.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from zlib import crc32
+
+import psycopg
+from eventsourcing.persistence import InterfaceError, OperationalError, ProgrammingError, StoredEvent
+from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
+from psycopg.sql import SQL, Identifier
+from sqlalchemy.engine import URL
+
+from projector.errors import NotMigrated, StoreUnavailable
+from projector.log.entry import Entry, Outcome, Rejected, Stored, decide, rows
+from projector.log.schema import SCHEMA
+
+CONNECT_TIMEOUT_SECONDS = 1.0
+SESSION = "-c lock_timeout=1500 -c statement_timeout=10000 -c idle_in_transaction_session_timeout=5000"
+
+
+class Datastore(PostgresDatastore):
+    """The library's connection pool, from a URL. It opens at first use: a webhook starts while its database is away."""
+
+    def __init__(self, url: URL, pool_size: int = 4) -> None:
+        super().__init__(
+            dbname="", host="", port="", user="", password="",
+            connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            idle_in_transaction_session_timeout=5,
+            pool_size=1,
+            max_overflow=pool_size - 1,
+            max_waiting=2 * pool_size,
+            pre_ping=True,
+            schema=SCHEMA,
+            originator_id_type="text",
+        )  # fmt: skip
+        settings: dict[str, Any] = {
+            "connect_timeout": "2",
+            "tcp_user_timeout": "5000",
+            "application_name": "projector log",
+            "options": SESSION,
+            **url.translate_connect_args(username="user", database="dbname"),
+            **url.query,
+        }
+        assert isinstance(self.pool.kwargs, dict)
+        row_factory = self.pool.kwargs["row_factory"]
+        self.pool.kwargs = settings | {"row_factory": row_factory}
+
+    def register_type_adapters(self) -> None:
+        """Nothing to register: arrays of plain types are used instead of the library's composite type."""
+
+
+class PostgresLog(PostgresApplicationRecorder):
+    """A `Log` that is also a recorder of the library's, and passes the library's own test cases."""
+
+    def __init__(self, datastore: Datastore, *, events_table_name: str = "stored_events") -> None:
+        super().__init__(datastore, events_table_name=events_table_name)
+        table = Identifier(datastore.schema, events_table_name)
+        key = crc32(f"{datastore.schema}.{events_table_name}".encode())
+        self.lock_table_statements = [SQL("SELECT pg_advisory_xact_lock({})").format(key)]
+        self._insert = SQL(
+            "INSERT INTO {} (originator_id, originator_version, topic, state, unit, at_ms)"
+            " SELECT originator_id, originator_version, topic, state, unit, at_ms"
+            " FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::bytea[], %s::text[], %s::bigint[]) WITH ORDINALITY"
+            " AS t (originator_id, originator_version, topic, state, unit, at_ms, n) ORDER BY n"
+        ).format(table)
+        self._insert_strictly = self._insert + SQL(" RETURNING notification_id")
+        self._insert_once = self._insert + SQL(" ON CONFLICT DO NOTHING RETURNING originator_id")
+        self._now_and_last = SQL(
+            "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms,"
+            " (SELECT state FROM {} ORDER BY notification_id DESC LIMIT 1) AS last"
+        ).format(table)
+        self._stored = SQL("SELECT originator_id, state FROM {} WHERE originator_id = ANY(%s)").format(table)
+        self._read = SQL(
+            "SELECT notification_id, originator_id, state FROM {} WHERE notification_id > %s AND notification_id <= %s"
+            " ORDER BY notification_id LIMIT %s"
+        ).format(table)
+        self._history = SQL(
+            "SELECT notification_id, originator_id, state FROM {} WHERE unit = %s AND at_ms >= %s AND notification_id <= %s"
+        ).format(table)
+        self._end = SQL("SELECT notification_id FROM {} ORDER BY notification_id DESC LIMIT 1").format(table)
+        self._at = SQL("SELECT originator_id FROM {} WHERE notification_id = %s").format(table)
+        quarantine = Identifier(datastore.schema, "intake_quarantine")
+        self._quarantine = SQL(
+            "INSERT INTO {} AS q (digest, reason, source, body, first_received_ms, times) VALUES (%s, %s, %s, %s, %s, 1)"
+            " ON CONFLICT (digest) DO UPDATE SET times = q.times + 1"
+        ).format(quarantine)
+        counts = Identifier(datastore.schema, "intake_count")
+        self._count = SQL(
+            "INSERT INTO {} AS c (outcome, times) VALUES (%s, %s)"
+            " ON CONFLICT (outcome) DO UPDATE SET times = c.times + excluded.times"
+        ).format(counts)
+        self._counts = SQL("SELECT outcome, times FROM {}").format(counts)
+
+    def append(self, arrivals: Sequence[Entry | Rejected]) -> list[Outcome]:
+        """See `Log.append`: two round trips, the receipt stamp taken under the lock."""
+        origins = [arrival.originator_id for arrival in arrivals if isinstance(arrival, Entry)]
+        with self._connection() as conn, conn.pipeline(), conn.transaction(), conn.cursor() as first, conn.cursor() as second:
+            self._lock_table(first)
+            first.execute(self._now_and_last, prepare=True)
+            second.execute(self._stored, (origins,), prepare=True)
+            begun = first.fetchone()
+            assert begun is not None
+            decision = decide(arrivals, {row["originator_id"]: row["state"] for row in second.fetchall()})
+            if decision.new:
+                first.execute(self._insert_once, _columns(rows(decision.new, begun["now_ms"], begun["last"])), prepare=True)
+                if len(first.fetchall()) != len(decision.new):
+                    raise StoreUnavailable("Another writer stored a callback of this batch without the log's lock. Try again.")
+            for rejected in decision.rejected:
+                values = (rejected.digest, rejected.reason, rejected.source, rejected.body, begun["now_ms"])
+                first.execute(self._quarantine, values)
+            for outcome, times in decision.counts().items():
+                first.execute(self._count, (outcome, times))
+        return decision.outcomes
+
+    def read(self, after: int, limit: int, upto: int | None = None) -> list[Stored]:
+        """See `Log.read`."""
+        return self._select(self._read, (after, 2**62 if upto is None else upto, limit))
+
+    def history(self, unit: str, since_ms: int, upto: int) -> list[Stored]:
+        """See `Log.history`."""
+        return self._select(self._history, (unit, since_ms, upto))
+
+    def end(self) -> int:
+        """See `Log.end`."""
+        with self._connection() as conn:
+            row = conn.execute(self._end).fetchone()
+        return row["notification_id"] if row else 0
+
+    def originator_at(self, position: int) -> str | None:
+        """See `Log.originator_at`."""
+        with self._connection() as conn:
+            row = conn.execute(self._at, (position,)).fetchone()
+        return row["originator_id"] if row else None
+
+    def intake(self) -> dict[str, int]:
+        """See `Log.intake`."""
+        with self._connection() as conn:
+            return {row["outcome"]: row["times"] for row in conn.execute(self._counts).fetchall()}
+
+    def close(self) -> None:
+        """See `Log.close`."""
+        self.datastore.close()
+
+    def _insert_stored_events(self, curs: Any, stored_events: Sequence[StoredEvent], **kwargs: Any) -> None:
+        """The library's insert: any duplicate refuses the whole call, as its contract says. Used by its tests alone."""
+        self._lock_table(curs)
+        events = [(str(e.originator_id), e.originator_version, e.topic, e.state, None, None) for e in stored_events]
+        curs.execute(self._insert_strictly, [list(column) for column in zip(*events, strict=True)], prepare=True)
+
+    def _select(self, statement: Any, values: tuple[object, ...]) -> list[Stored]:
+        with self._connection() as conn, conn.cursor(binary=True) as cursor:
+            found = cursor.execute(statement, values, prepare=True).fetchall()
+        return [Stored(row["notification_id"], row["originator_id"], row["state"]) for row in found]
+
+    @contextmanager
+    def _connection(self) -> Iterator[psycopg.Connection[Any]]:
+        try:
+            with self.datastore.get_connection() as conn:
+                yield conn
+        except (OperationalError, InterfaceError) as error:
+            raise StoreUnavailable(f"PostgreSQL does not answer: {error}") from error
+        except ProgrammingError as error:
+            if isinstance(error.__cause__, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName):
+                raise NotMigrated("The log's tables are not there. Run `projector migrate` first.") from error
+            raise
+
+
+def _columns(values: list[tuple[str, str, bytes, str | None, int]]) -> list[list[Any]]:
+    origins, topics, states, units, times = (list(column) for column in zip(*values, strict=True))
+    return [origins, [1] * len(origins), topics, states, units, times]

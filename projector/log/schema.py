@@ -1,0 +1,51 @@
+"""The log's tables, in SQLAlchemy Core, for the migrations. On SQLite they are the file beside the tables' file.
+
+`stored_events` is `eventsourcing`'s table with `unit` and `at_ms` added; the SQL that reads and writes it stands in
+`postgres.py` and `sqlite.py`.
+"""
+
+import sqlalchemy as sa
+
+SCHEMA = "log"
+
+metadata = sa.MetaData(schema=SCHEMA)
+
+_BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_CTEXT = sa.Text(collation="C").with_variant(sa.Text(), "sqlite")
+
+stored_events = sa.Table(
+    "stored_events",
+    metadata,
+    sa.Column("notification_id", _BIG, primary_key=True, autoincrement=True, comment="Position in the log."),
+    sa.Column("originator_id", _CTEXT, nullable=False, comment="<WorkspaceSid>/<event Sid>; one callback each."),
+    sa.Column("originator_version", sa.BigInteger, nullable=False, comment="Always 1: one callback is one originator."),
+    sa.Column("topic", sa.Text, comment="EventType as received."),
+    sa.Column("state", sa.LargeBinary, comment="JSON: recorded_at, source, parameters as received."),
+    sa.Column("unit", _CTEXT, comment="<WorkspaceSid>/<kind>/<Sid> of the unit it is folded into."),
+    sa.Column("at_ms", sa.BigInteger, comment="Event time, epoch milliseconds."),
+    sa.UniqueConstraint("originator_id", "originator_version", name="uq_stored_events_originator"),
+    # One unit's history, from a moment on: late callbacks, a worker at a moment, explain.
+    sa.Index("ix_stored_events_unit_at", "unit", "at_ms"),
+    comment="The log: every callback once, in order of arrival. Never updated, never deleted from.",
+    sqlite_autoincrement=True,
+)
+
+intake_quarantine = sa.Table(
+    "intake_quarantine",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True, comment="SHA-256 of reason and body."),
+    sa.Column("reason", sa.Text, nullable=False, comment="Why it is not in the log."),
+    sa.Column("source", sa.Text, nullable=False, comment="The feed it came by."),
+    sa.Column("body", sa.LargeBinary, nullable=False, comment="As received."),
+    sa.Column("first_received_ms", sa.BigInteger, nullable=False, comment="Epoch milliseconds."),
+    sa.Column("times", sa.BigInteger, nullable=False, comment="How often it arrived."),
+    comment="Signed arrivals that cannot be read or contradict what is stored.",
+)
+
+intake_count = sa.Table(
+    "intake_count",
+    metadata,
+    sa.Column("outcome", sa.String(16), primary_key=True, comment="duplicate, conflict or quarantined."),
+    sa.Column("times", sa.BigInteger, nullable=False, comment="Arrivals with this outcome since the log began."),
+    comment="Arrivals that left no row in the log.",
+)

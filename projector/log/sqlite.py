@@ -1,0 +1,152 @@
+"""The log on SQLite: `eventsourcing`'s recorder over a file of its own, beside the tables' file.
+
+A file of its own, so that no rebuild of the tables ever makes a webhook wait. WAL with `synchronous=FULL`: a commit is on
+disk when it returns. `BEGIN IMMEDIATE`, because a reader that becomes a writer fails at once when another one committed.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+from eventsourcing.persistence import Notification, PersistenceError
+from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
+
+from projector.errors import NotMigrated, StoreUnavailable
+from projector.log.entry import Entry, Outcome, Rejected, Stored, decide, rows
+
+LOCK_TIMEOUT_SECONDS = 1
+
+_READ = (
+    "SELECT notification_id, originator_id, state FROM stored_events WHERE notification_id > ? AND notification_id <= ?"
+    " ORDER BY notification_id LIMIT ?"
+)
+_HISTORY = (
+    "SELECT notification_id, originator_id, state FROM stored_events WHERE unit = ? AND at_ms >= ? AND notification_id <= ?"
+)
+_NOTIFICATIONS = (
+    "SELECT * FROM stored_events WHERE notification_id > ? AND notification_id <= ?"
+    " AND (json_array_length(?) = 0 OR topic IN (SELECT value FROM json_each(?))) ORDER BY notification_id LIMIT ?"
+)
+_LAST = "SELECT notification_id, state FROM stored_events ORDER BY notification_id DESC LIMIT 1"
+_STORED = "SELECT originator_id, state FROM stored_events WHERE originator_id = ?"
+_INSERT = "INSERT INTO stored_events (originator_id, originator_version, topic, state, unit, at_ms) VALUES (?, 1, ?, ?, ?, ?)"
+_QUARANTINE = (
+    "INSERT INTO intake_quarantine (digest, reason, source, body, first_received_ms, times) VALUES (?, ?, ?, ?, ?, 1)"
+    " ON CONFLICT (digest) DO UPDATE SET times = times + 1"
+)
+_COUNT = (
+    "INSERT INTO intake_count (outcome, times) VALUES (?, ?)"
+    " ON CONFLICT (outcome) DO UPDATE SET times = times + excluded.times"
+)
+
+
+class SQLiteLog(SQLiteApplicationRecorder):
+    """A `Log` that is also a recorder of the library's, and passes the library's own test cases."""
+
+    def __init__(self, datastore: SQLiteDatastore, events_table_name: str = "stored_events") -> None:
+        super().__init__(datastore, events_table_name)
+        self.insert_events_statement = (
+            "INSERT INTO stored_events (originator_id, originator_version, topic, state) VALUES (?, ?, ?, ?)"
+        )
+
+    def append(self, arrivals: Sequence[Entry | Rejected]) -> list[Outcome]:
+        """See `Log.append`."""
+        with self._writing() as cursor:
+            last = cursor.execute(_LAST).fetchone()
+            now_ms = time.time_ns() // 1_000_000
+            stored = {}
+            for arrival in arrivals:
+                if isinstance(arrival, Entry) and (row := cursor.execute(_STORED, (arrival.originator_id,)).fetchone()):
+                    stored[row["originator_id"]] = row["state"]
+            decision = decide(arrivals, stored)
+            cursor.executemany(_INSERT, rows(decision.new, now_ms, last["state"] if last else None))
+            for rejected in decision.rejected:
+                values = (rejected.digest, rejected.reason, rejected.source, rejected.body, now_ms)
+                cursor.execute(_QUARANTINE, values)
+            cursor.executemany(_COUNT, list(decision.counts().items()))
+        return decision.outcomes
+
+    def read(self, after: int, limit: int, upto: int | None = None) -> list[Stored]:
+        """See `Log.read`."""
+        return [Stored(*row) for row in self._select(_READ, (after, 2**62 if upto is None else upto, limit))]
+
+    def history(self, unit: str, since_ms: int, upto: int) -> list[Stored]:
+        """See `Log.history`."""
+        return [Stored(*row) for row in self._select(_HISTORY, (unit, since_ms, upto))]
+
+    def end(self) -> int:
+        """See `Log.end`."""
+        found = self._select(_LAST, ())
+        return found[0]["notification_id"] if found else 0
+
+    def originator_at(self, position: int) -> str | None:
+        """See `Log.originator_at`."""
+        found = self._select(_READ, (position - 1, position, 1))
+        return found[0]["originator_id"] if found else None
+
+    def intake(self) -> dict[str, int]:
+        """See `Log.intake`."""
+        return {row["outcome"]: row["times"] for row in self._select("SELECT outcome, times FROM intake_count", ())}
+
+    def synchronous(self) -> int:
+        """What a commit waits for: 2 (FULL) or more is durable."""
+        return int(self._select("PRAGMA synchronous", ())[0][0])
+
+    def close(self) -> None:
+        """See `Log.close`."""
+        self.datastore.close()
+
+    def select_notifications(
+        self,
+        start: int | None,
+        limit: int,
+        stop: int | None = None,
+        topics: Sequence[str] = (),
+        *,
+        inclusive_of_start: bool = True,
+    ) -> Sequence[Notification]:
+        """The library's read. (Its own statement relies on a rowid that has no name of its own.)"""
+        after = -1 if start is None else start - inclusive_of_start
+        wanted = msgspec.json.encode(list(topics)).decode()
+        found = self._select(_NOTIFICATIONS, (after, 2**62 if stop is None else stop, wanted, wanted, limit))
+        return [
+            Notification(
+                id=row["notification_id"],
+                originator_id=self.convert_originator_id(row["originator_id"]),
+                originator_version=row["originator_version"],
+                topic=row["topic"],
+                state=row["state"],
+            )
+            for row in found
+        ]
+
+    def _select(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
+        with self._errors(), self.datastore.get_connection(commit=False) as connection:
+            return list(connection.cursor().sqlite_cursor.execute(statement, values).fetchall())
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Cursor]:
+        with self._errors(), self.datastore.get_connection(commit=True) as connection:
+            cursor = connection.cursor().sqlite_cursor
+            cursor.execute("BEGIN IMMEDIATE")
+            try:
+                yield cursor
+                cursor.execute("COMMIT")
+            except BaseException:
+                if cursor.connection.in_transaction:
+                    cursor.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):
+                raise NotMigrated("The log's tables are not there. Run `projector migrate` first.") from error
+            raise StoreUnavailable(f"SQLite cannot answer now: {error}") from error
+        except (sqlite3.DatabaseError, PersistenceError) as error:
+            raise StoreUnavailable(f"SQLite cannot answer now: {error}") from error

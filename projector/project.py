@@ -1,0 +1,149 @@
+"""project: read a slice of the log, fold it, give it to a sink. The one loop; every use differs only in slice and sink.
+
+Late callbacks are this file's business and nobody else's. A callback whose order key lies before what its unit has
+folded already re-folds the unit from before it: from the latest checkpoint before it, else from the beginning, by the
+unit's index in the log, and never beyond the page at hand (what the log holds further on belongs to a later batch).
+"""
+
+import logging
+import traceback
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from projector.log import Log, Stored
+from projector.sink import Batch, Checkpoint, Folded, Sink
+from projector.taskrouter.callback import Callback, Unit, order_ms, read, unit_of
+from projector.taskrouter.fold import State, fold, with_deletion_of
+from projector.taskrouter.mention import mentions
+
+PAGE = 2_000
+CHECKPOINT_EVERY = 200  # callbacks of one unit: what a late one re-folds at most, beside its page
+
+logger = logging.getLogger(__name__)
+
+
+def project(log: Log, sink: Sink, upto: int | None = None, page: int = PAGE) -> int:
+    """Bring the sink to the end of the log, or to position `upto`; return the position it is at."""
+    position = sink.position()
+    while True:
+        stored = log.read(position, page, upto)
+        if not stored:
+            return position
+        sink.save(folded_page(log, sink, position, stored))
+        position = stored[-1].position
+
+
+def folded_page(log: Log, sink: Sink, after: int, stored: Sequence[Stored]) -> Batch:
+    """What one page of the log comes to, given what the sink holds up to `after`."""
+    callbacks = [read(row.state, row.originator_id) for row in stored]
+    news: dict[Unit, list[Callback]] = defaultdict(list)
+    for callback in callbacks:
+        unit = unit_of(callback.fields)
+        if unit is not None:
+            news[unit].append(callback)
+    position, originator_id, _ = stored[-1]
+    known = sink.load(news)
+    broken = sink.incomplete()
+    folded: dict[Unit, Folded] = {}
+    incomplete: dict[Unit, str] = {}
+    for unit, arrived in news.items():
+        try:
+            folded[unit] = _folded(log, sink, unit, arrived, known.get(unit), position, anew=unit in broken)
+        except Exception as error:
+            if not _raised_by_fold(error):
+                raise
+            incomplete[unit] = _place(error)
+            # Not the error itself: its message may quote names or attributes.
+            logger.error("fold_failed", extra={"unit": str(unit), "position": position, "error": incomplete[unit]})
+    return Batch(
+        after=after,
+        position=position,
+        originator_id=originator_id,
+        event_ms=max(callback.at_ms for callback in callbacks),
+        folded=folded,
+        mentions=mentions(callbacks),
+        event_types=Counter(callback.fields.event_type for callback in callbacks),
+        incomplete=incomplete,
+    )
+
+
+def refold(log: Log, sink: Sink, units: Iterable[Unit], position: int) -> Batch | None:
+    """These units from their whole history up to `position`, which is where the sink is: a batch that moves nothing."""
+    folded: dict[Unit, Folded] = {}
+    incomplete: dict[Unit, str] = {}
+    for unit in units:
+        try:
+            folded[unit] = _folded(log, sink, unit, [], None, position, anew=True)
+        except Exception as error:
+            if not _raised_by_fold(error):
+                raise
+            incomplete[unit] = _place(error)
+    originator_id = log.originator_at(position)
+    if originator_id is None or not (folded or incomplete):
+        return None
+    event_ms = max((state.head.updated_ms or 0 for state, *_ in folded.values()), default=0)
+    return Batch(position, position, originator_id, event_ms, folded, {}, {}, incomplete)
+
+
+def _folded(
+    log: Log, sink: Sink, unit: Unit, arrived: list[Callback], known: State | None, upto: int, anew: bool
+) -> Folded:
+    """One unit after the callbacks that arrived for it."""
+    if anew:
+        return _in_steps(unit, _history(log, unit, "", upto), None, known, late="")
+    told = sorted((callback for callback in arrived if not _is_deletion(callback)), key=_order)
+    deletions = [callback for callback in arrived if _is_deletion(callback)]
+    late = told[0].order if known and told and told[0].order < known.head.folded_to else None
+    if known is None or late is None:
+        return _in_steps(unit, told + deletions, known, known, late=None)
+    checkpoint = sink.checkpoint(unit, before=late)
+    start = with_deletion_of(checkpoint.state, known) if checkpoint else None
+    history = _history(log, unit, checkpoint.folded_to if checkpoint else "", upto)
+    return _in_steps(unit, history + deletions, start, known, late)
+
+
+def _in_steps(
+    unit: Unit, callbacks: Sequence[Callback], start: State | None, before: State | None, late: str | None
+) -> Folded:
+    """Fold, leaving a checkpoint at every `CHECKPOINT_EVERY` callbacks of the unit's life."""
+    state, checkpoints, done = start, [], 0
+    while done < len(callbacks) or state is None:
+        count = state.head.callback_count if state else 0
+        step = CHECKPOINT_EVERY - count % CHECKPOINT_EVERY
+        state = fold(unit, callbacks[done : done + step], state)
+        done += step
+        if state.head.callback_count - count == step:
+            checkpoints.append(Checkpoint(state.head.folded_to, state))
+    return Folded(state, before, checkpoints, late)
+
+
+def _history(log: Log, unit: Unit, after: str, upto: int) -> list[Callback]:
+    """The unit's callbacks with an order key above `after`, in order, deletions last, up to a position of the log."""
+    since_ms = order_ms(after) if after else 0
+    found = [read(row.state, row.originator_id) for row in log.history(str(unit), since_ms, upto)]
+    told = [callback for callback in found if callback.order > after and not _is_deletion(callback)]
+    return sorted(told, key=_order) + [callback for callback in found if _is_deletion(callback)]
+
+
+def _order(callback: Callback) -> str:
+    return callback.order
+
+
+def _is_deletion(callback: Callback) -> bool:
+    return callback.known is not None and callback.known.is_deletion
+
+
+_PURE = str(Path(__file__).parent / "taskrouter")
+
+
+def _raised_by_fold(error: Exception) -> bool:
+    """True when the error comes out of the pure core: our bug, that unit's alone. Anything else is the world's."""
+    return any(frame.filename.startswith(_PURE) for frame in traceback.extract_tb(error.__traceback__))
+
+
+def _place(error: Exception) -> str:
+    """The error's class and where it was raised; never its message, which may quote data."""
+    frames: Iterable[traceback.FrameSummary] = traceback.extract_tb(error.__traceback__)
+    last = list(frames)[-1]
+    return f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}"

@@ -1,0 +1,280 @@
+"""The sink that is a database: bulk reads and bulk writes, one transaction a batch, SQLAlchemy Core throughout.
+
+PostgreSQL takes a table's rows as one array per column (`unnest`), SQLite as one `executemany`. Both upsert by primary key.
+Heads and parts overwrite their own columns. Names merge: each column keeps the value with the greatest order key, so rows
+that several partitions mention come out the same whoever writes last.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+
+from projector import tables
+from projector.database import WRITES
+from projector.errors import NotMigrated, StandingBy, StoreUnavailable
+from projector.lease import Lease
+from projector.rows import (
+    COLUMNS,
+    NAME_COLUMNS,
+    PART_KEY,
+    PARTS,
+    TABLE_OF,
+    Row,
+    head_unit,
+    is_only_mentioned,
+    name_row,
+    row_of,
+    rows_of,
+    state_of,
+)
+from projector.sink import Batch, Checkpoint
+from projector.taskrouter.callback import Unit
+from projector.taskrouter.event_types import EVENT_TYPES, canonical
+from projector.taskrouter.fold import ENTITIES, FOLD_VERSION, State, decode, encode
+from projector.taskrouter.mention import NAMES
+
+PROJECTION = "tables"
+KEYS_PER_SELECT = 5_000
+EVENT_TYPE_MAX_LENGTH = 100
+
+
+class TableSink:
+    """Tables in a database. With a lease, only its holder may save."""
+
+    def __init__(self, engine: sa.Engine, lease: Lease | None = None) -> None:
+        self._engine = engine
+        self._lease = lease
+
+    def position(self) -> int:
+        """See `Sink.position`."""
+        with reading(self._engine) as connection:
+            return projected(connection).position
+
+    def load(self, units: Iterable[Unit]) -> dict[Unit, State]:
+        """See `Sink.load`."""
+        by_kind: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for unit in units:
+            by_kind[unit.kind].append((unit.workspace_sid, unit.sid))
+        found: dict[Unit, State] = {}
+        with reading(self._engine) as connection:
+            for kind, keys in by_kind.items():
+                for start in range(0, len(keys), KEYS_PER_SELECT):
+                    found |= _load(connection, kind, keys[start : start + KEYS_PER_SELECT])
+        return found
+
+    def incomplete(self) -> set[Unit]:
+        """See `Sink.incomplete`."""
+        with reading(self._engine) as connection:
+            return {Unit.parse(unit) for unit in connection.execute(sa.select(tables.incomplete_unit.c.unit)).scalars()}
+
+    def checkpoint(self, unit: Unit, before: str) -> Checkpoint | None:
+        """See `Sink.checkpoint`."""
+        c = tables.checkpoint.c
+        latest = sa.select(c.folded_to, c.state).where(c.unit == str(unit), c.folded_to < before)
+        with reading(self._engine) as connection:
+            row = connection.execute(latest.order_by(c.folded_to.desc()).limit(1)).first()
+        return Checkpoint(row.folded_to, decode(unit.kind, row.state)) if row else None
+
+    def save(self, batch: Batch) -> None:
+        """See `Sink.save`. Raises `StandingBy` when another loop has moved the position or holds the lease."""
+        with writing(self._engine) as connection:
+            self._advance(connection, batch)
+            _save_states(connection, batch)
+            _save_names(connection, batch)
+            _save_operating(connection, batch)
+
+    def rows(self) -> dict[str, dict[tuple[str, ...], Row]]:
+        """Every current row: table → key → row, derived columns left out. For tests and `verify`."""
+        found: dict[str, dict[tuple[str, ...], Row]] = {}
+        with reading(self._engine) as connection:
+            for table in tables.CURRENT:
+                stored = [column for column in table.c if column.computed is None]
+                keys = [column.name for column in table.primary_key]
+                found[table.name] = {
+                    tuple(row[key] for key in keys): dict(row) for row in connection.execute(sa.select(*stored)).mappings()
+                }
+        return found
+
+    def _advance(self, connection: sa.Connection, batch: Batch) -> None:
+        c = tables.projection.c
+        moved = sa.update(tables.projection).where(c.name == PROJECTION, c.position == batch.after)
+        values: dict[str, Any] = {
+            "position": batch.position,
+            "originator_id": batch.originator_id,
+            "event_at": sa.case((c.event_at > sa.literal(batch.event_ms, tables.Instant), c.event_at), else_=sa.literal(batch.event_ms, tables.Instant)),
+        }
+        if self._lease is not None:
+            moved = moved.where(c.holder == self._lease.holder)
+            values["lease_expires_at"] = self._lease.renewed_until(connection)
+        if connection.execute(moved.values(values)).rowcount != 1:
+            raise StandingBy(f"Another loop took over: the tables are no longer at position {batch.after} under this loop's lease.")
+
+
+def projected(connection: sa.Connection) -> Any:
+    """The projection's row: position, originator_id, event_at, fold_version, holder, lease_expires_at."""
+    row = connection.execute(sa.select(tables.projection).where(tables.projection.c.name == PROJECTION)).first()
+    if row is None:
+        raise NotMigrated("The tables have no projection row. Run `projector migrate` first.")
+    return row
+
+
+@contextmanager
+def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A connection to look with; the database's troubles come out as our errors."""
+    with _errors(), engine.connect() as connection:
+        yield connection
+
+
+@contextmanager
+def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A transaction that writes, committed at the end."""
+    with _errors(), engine.connect().execution_options(**WRITES) as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except ProgrammingError as error:
+        raise NotMigrated("The tables are not there, or of another release. Run `projector migrate` first.") from error
+    except OperationalError as error:
+        if "no such table" in str(error.orig):
+            raise NotMigrated("The tables are not there. Run `projector migrate` first.") from error
+        raise StoreUnavailable(f"The database does not answer: {error.orig}") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise StoreUnavailable(f"The connection to the database broke: {error.orig}") from error
+        raise
+
+
+def _load(connection: sa.Connection, kind: str, keys: Sequence[tuple[str, str]]) -> dict[Unit, State]:
+    head_type = type(ENTITIES[kind].initial)
+    table = TABLE_OF[head_type]
+    heads = connection.execute(_among(table, head_type, (table.c.workspace_sid, table.c[f"{kind}_sid"]), keys)).mappings()
+    parts: dict[tuple[str, str], dict[str, Any]] = defaultdict(dict)
+    if part_type := PARTS.get(kind):
+        table = TABLE_OF[part_type]
+        owner = (table.c.workspace_sid, table.c[f"{kind}_sid"])
+        for row in connection.execute(_among(table, part_type, owner, keys)).mappings():
+            if row["last_event_sid"] is not None:  # a channel that was only mentioned is no part yet
+                parts[row["workspace_sid"], row[f"{kind}_sid"]][row[PART_KEY[part_type]]] = state_of(part_type, row)
+    found = {}
+    for row in heads:
+        head = state_of(head_type, row)
+        if not is_only_mentioned(head):
+            unit = head_unit(kind, row)
+            found[unit] = State(head, parts.get((unit.workspace_sid, unit.sid), {}))
+    return found
+
+
+def _among(table: sa.Table, state: Any, owner: tuple[Any, Any], keys: Sequence[tuple[str, str]]) -> sa.Select[Any]:
+    """The state's columns of the rows whose owner is among these keys, by index on both databases."""
+    return sa.select(*(table.c[name] for name in COLUMNS[state])).where(sa.tuple_(*owner).in_(keys))
+
+
+def _save_states(connection: sa.Connection, batch: Batch) -> None:
+    rows: dict[Any, list[Row]] = defaultdict(list)
+    for folded in batch.folded.values():
+        for state in rows_of(folded.state, folded.before):
+            rows[type(state)].append(row_of(state))
+    for state_type, written in rows.items():
+        table = TABLE_OF[state_type]
+        _upsert(connection, table, COLUMNS[state_type], written)
+
+
+def _save_names(connection: sa.Connection, batch: Batch) -> None:
+    rows: dict[str, list[Row]] = defaultdict(list)
+    for (name, key), mention in batch.mentions.items():
+        rows[name].append(name_row(tables.metadata.tables[name], key, mention))
+    for name, written in rows.items():
+        table = tables.metadata.tables[name]
+        columns = (*(column.name for column in table.primary_key), *NAME_COLUMNS[name])
+        _upsert(connection, table, columns, written, merge=True)
+
+
+def _save_operating(connection: sa.Connection, batch: Batch) -> None:
+    c = tables.checkpoint.c
+    for unit, folded in batch.folded.items():
+        if folded.late is not None:
+            connection.execute(sa.delete(tables.checkpoint).where(c.unit == str(unit), c.folded_to >= folded.late))
+    checkpoints = [
+        {"unit": str(unit), "folded_to": point.folded_to, "state": encode(point.state)}
+        for unit, folded in batch.folded.items()
+        for point in folded.checkpoints
+    ]
+    if checkpoints:
+        _upsert(connection, tables.checkpoint, ("unit", "folded_to", "state"), checkpoints)
+    if batch.incomplete:
+        failed = [{"unit": str(unit), "error": error, "position": batch.position} for unit, error in batch.incomplete.items()]
+        _upsert(connection, tables.incomplete_unit, ("unit", "error", "position"), failed)
+    if whole := [str(unit) for unit in batch.folded]:
+        healed = sa.delete(tables.incomplete_unit).where(tables.incomplete_unit.c.unit.in_(whole))
+        if connection.execute(sa.select(sa.exists().select_from(tables.incomplete_unit))).scalar():
+            connection.execute(healed)
+    _count(connection, batch.event_types)
+
+
+def _count(connection: sa.Connection, event_types: Mapping[str, int]) -> None:
+    counted: dict[str, int] = defaultdict(int)
+    for event_type, times in event_types.items():
+        counted[event_type[:EVENT_TYPE_MAX_LENGTH]] += times
+    rows = [{"event_type": name, "known": canonical(name) in EVENT_TYPES, "times": times} for name, times in counted.items()]
+    table = tables.event_type_count
+    insert = _insert(connection, table, ("event_type", "known", "times"))
+    added = {"known": insert.excluded.known, "times": table.c.times + insert.excluded.times}
+    _run(connection, table, insert.on_conflict_do_update(index_elements=["event_type"], set_=added), rows)
+
+
+def _upsert(connection: sa.Connection, table: sa.Table, columns: tuple[str, ...], rows: list[Row], merge: bool = False) -> None:
+    """Write rows by primary key; with `merge`, names keep their latest value and first_seen_at its earliest."""
+    insert = _insert(connection, table, columns)
+    key = [column.name for column in table.primary_key]
+    new = insert.excluded
+    if merge:
+        changes, where = _latest_names(table, new)
+    else:
+        changes, where = {name: new[name] for name in columns if name not in key}, None
+    _run(connection, table, insert.on_conflict_do_update(index_elements=key, set_=changes, where=where), rows)
+
+
+def _latest_names(table: sa.Table, new: Any) -> tuple[dict[str, Any], Any]:
+    earlier = sa.or_(table.c.first_seen_at.is_(None), new.first_seen_at < table.c.first_seen_at)
+    changes = {"first_seen_at": sa.case((earlier, new.first_seen_at), else_=table.c.first_seen_at)}
+    newer_names = []
+    for field in NAMES[table.name]:
+        order = f"{field}_order"
+        newer = new[order] > sa.func.coalesce(table.c[order], "")
+        newer_names.append(newer)
+        for column in (field, order):
+            changes[column] = sa.case((newer, new[column]), else_=table.c[column])
+    return changes, sa.or_(earlier, *newer_names)
+
+
+def _insert(connection: sa.Connection, table: sa.Table, columns: tuple[str, ...]) -> Any:
+    if connection.dialect.name == "sqlite":
+        return sqlite.insert(table).values({name: sa.bindparam(name, type_=table.c[name].type) for name in columns})
+    arrays = (sa.bindparam(name, type_=postgresql.ARRAY(_element(table.c[name].type))) for name in columns)
+    values = sa.func.unnest(*arrays).table_valued(*columns)
+    return postgresql.insert(table).from_select(columns, sa.select(*(values.c[name] for name in columns)))
+
+
+def _element(kind: Any) -> Any:
+    return sa.Text() if isinstance(kind, sa.Text) else kind
+
+
+def _run(connection: sa.Connection, table: sa.Table, statement: Any, rows: list[Row]) -> None:
+    if connection.dialect.name == "sqlite":
+        connection.execute(statement, rows)
+    elif rows:
+        connection.execute(statement, {name: [row[name] for row in rows] for name in rows[0]})
+
+
+def fresh(connection: sa.Connection) -> None:
+    """Write the projection's row of empty tables. Part of the first migration."""
+    connection.execute(sa.insert(tables.projection).values(name=PROJECTION, position=0, fold_version=FOLD_VERSION))

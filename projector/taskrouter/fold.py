@@ -1,0 +1,143 @@
+"""fold: a unit's callbacks, in the order they happened, to its state.
+
+A state is the unit's head (task, worker, …) and its parts (reservations, channels). Folding one by one or all at once,
+from nothing or from a state saved before, gives the same: what depends on the whole (a deletion's effective time, the
+end of a reservation that only its task's end tells) is settled after the last callback and undone before the next.
+"""
+
+from collections.abc import Iterable
+from functools import reduce
+from typing import Any, NamedTuple, cast
+
+import msgspec
+from msgspec.structs import replace
+
+from projector.taskrouter import (
+    activity,
+    reservation,
+    task,
+    task_channel,
+    task_queue,
+    worker,
+    worker_channel,
+    workflow,
+    workspace,
+)
+from projector.taskrouter.callback import Callback, Unit
+from projector.taskrouter.head import Head, counted, dated, deleted, stamped_deletion_ms
+from projector.taskrouter.reservation import Reservation
+from projector.taskrouter.worker_channel import WorkerChannel
+
+FOLD_VERSION = 1  # raise it when any evolve changes: tables folded by another version are due for a rebuild
+
+Part = Reservation | WorkerChannel
+
+ENTITIES: dict[str, Any] = {  # kind → the module whose State, initial and evolve are the unit's head
+    "workspace": workspace,
+    "activity": activity,
+    "worker": worker,
+    "task": task,
+    "task_queue": task_queue,
+    "workflow": workflow,
+    "task_channel": task_channel,
+}
+
+
+class State(NamedTuple):
+    """A unit folded: its head, and its parts by Sid (a worker's channels by TaskChannelSid)."""
+
+    head: Head
+    parts: dict[str, Part]
+
+
+def fold(unit: Unit, callbacks: Iterable[Callback], state: State | None = None) -> State:
+    """The unit's state after these callbacks, given in order; `state` is what was folded before them."""
+    begun = initial(unit) if state is None else _unsettled(state)
+    return _settled(reduce(_step, callbacks, begun))
+
+
+def initial(unit: Unit) -> State:
+    """A unit of which nothing is known but its name."""
+    name = {"workspace_sid": unit.workspace_sid, f"{unit.kind}_sid": unit.sid}
+    return State(replace(ENTITIES[unit.kind].initial, **name), {})
+
+
+def with_deletion_of(state: State, other: State) -> State:
+    """`state` knowing of the deletion that `other` knows of: deletions are outside the order, so a re-fold keeps them."""
+    head = other.head
+    return State(
+        replace(
+            state.head, deletion_order=head.deletion_order, deletion_received_ms=head.deletion_received_ms
+        ),
+        state.parts,
+    )
+
+
+def _step(state: State, callback: Callback) -> State:
+    head, parts = state
+    if callback.known is not None and callback.known.is_deletion:
+        return State(deleted(head, callback), parts)
+    head = ENTITIES[callback.known.kind].evolve(counted(head, callback), callback) if callback.known else head
+    part = _part_after(head, parts, callback)
+    return State(head, parts if part is None else {**parts, part[0]: part[1]})
+
+
+def _part_after(head: Head, parts: dict[str, Part], callback: Callback) -> tuple[str, Part] | None:
+    """The part this callback speaks of, after it: a task's reservation, a worker's channel."""
+    if isinstance(head, task.Task) and callback.event_type.startswith("reservation."):
+        sid = callback.fields.reservation_sid
+        if sid is None:
+            return None
+        offer = parts.get(sid) or Reservation(workspace_sid=head.workspace_sid, task_sid=head.task_sid, reservation_sid=sid)
+        return sid, reservation.evolve(cast(Reservation, offer), callback)
+    if isinstance(head, worker.Worker) and callback.event_type in worker_channel.EVENT_TYPES:
+        sid = callback.fields.task_channel_sid
+        if sid is None:
+            return None
+        channel = parts.get(sid) or WorkerChannel(
+            workspace_sid=head.workspace_sid, worker_sid=head.worker_sid, task_channel_sid=sid
+        )
+        return sid, worker_channel.evolve(cast(WorkerChannel, channel), callback)
+    return None
+
+
+def _settled(state: State) -> State:
+    head, parts = state
+    if isinstance(head, worker.Worker):
+        deleted_ms, basis = worker.deletion(head)
+        return State(dated(replace(head, deleted_at_basis=basis), deleted_ms), parts)
+    head = dated(head, stamped_deletion_ms(head))
+    if isinstance(head, task.Task):
+        status, ended_ms = task.end(head)
+        if ended_ms is not None:
+            parts = {sid: _ended(part, status, ended_ms) for sid, part in parts.items()}
+    return State(head, parts)
+
+
+def _ended(part: Part, task_status: str | None, ended_ms: int) -> Part:
+    return reservation.ended_with_task(part, task_status, ended_ms) if isinstance(part, Reservation) else part
+
+
+def _unsettled(state: State) -> State:
+    if not isinstance(state.head, task.Task):
+        return state
+    parts = {sid: reservation.as_told(part) if isinstance(part, Reservation) else part for sid, part in state.parts.items()}
+    return State(state.head, parts)
+
+
+_decoders = {
+    kind: msgspec.msgpack.Decoder(
+        tuple[type(module.initial), dict[str, Reservation if kind == "task" else WorkerChannel]]  # type: ignore[misc]
+    )
+    for kind, module in ENTITIES.items()
+}
+
+
+def encode(state: State) -> bytes:
+    """A state as bytes, for a checkpoint."""
+    return msgspec.msgpack.encode(state)
+
+
+def decode(kind: str, data: bytes) -> State:
+    """The state of a unit of this kind that `encode` wrote."""
+    return State(*_decoders[kind].decode(data))
