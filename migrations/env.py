@@ -8,11 +8,12 @@ from projector.log import schema
 
 
 def render_item(kind: str, item: object, autogen: AutogenContext) -> str | bool:
-    """Write our own column type by name when a migration is generated."""
-    if kind == "type" and isinstance(item, tables.Instant):
-        autogen.imports.add("from projector.tables import Instant")
-        return "Instant()"
-    return False
+    """Write our own column types by name when a migration is generated."""
+    name = "Instant()" if isinstance(item, tables.Instant) else "SID" if getattr(item, "collation", None) == "C" else None
+    if kind != "type" or name is None:
+        return False
+    autogen.imports.add(f"from projector.tables import {name.removesuffix('()')}")
+    return name
 
 
 def configure(**options: object) -> None:

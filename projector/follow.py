@@ -11,7 +11,6 @@ import time
 
 import sqlalchemy as sa
 
-from projector import tables
 from projector.config import Config
 from projector.database import open_engine
 from projector.errors import LogMismatch, NotMigrated, StandingBy, StoreUnavailable
@@ -119,21 +118,3 @@ def check_position(log: Log, engine: sa.Engine) -> None:
             f"Restore both from one backup, or migrate an empty database for the tables and project again."
         )
 
-
-def lag(log: Log, engine: sa.Engine, now_ms: int) -> dict[str, object]:
-    """How far the tables are behind: positions, callbacks, and the age in seconds of the oldest one not projected."""
-    from projector.log.entry import recorded_ms
-
-    with reading(engine) as connection:
-        row = projected(connection)
-        incomplete = connection.execute(sa.select(sa.func.count()).select_from(tables.incomplete_unit)).scalar_one()
-    end, waiting = log.end(), log.read(row.position, 1)
-    seconds = max(0.0, (now_ms - recorded_ms(waiting[0].state)) / 1000) if waiting else 0.0
-    return {
-        "log_position": end,
-        "projected_position": row.position,
-        "lag_events": end - row.position,
-        "lag_seconds": round(seconds, 3),
-        "incomplete_units": incomplete,
-        "rebuild_due": row.fold_version != FOLD_VERSION,
-    }

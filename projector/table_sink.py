@@ -35,7 +35,7 @@ from projector.rows import (
 from projector.sink import Batch, Checkpoint
 from projector.taskrouter.callback import Unit
 from projector.taskrouter.event_types import EVENT_TYPES, canonical
-from projector.taskrouter.fold import ENTITIES, FOLD_VERSION, State, decode, encode
+from projector.taskrouter.fold import ENTITIES, State, decode, encode
 from projector.taskrouter.mention import NAMES
 
 PROJECTION = "tables"
@@ -274,7 +274,3 @@ def _run(connection: sa.Connection, table: sa.Table, statement: Any, rows: list[
     elif rows:
         connection.execute(statement, {name: [row[name] for row in rows] for name in rows[0]})
 
-
-def fresh(connection: sa.Connection) -> None:
-    """Write the projection's row of empty tables. Part of the first migration."""
-    connection.execute(sa.insert(tables.projection).values(name=PROJECTION, position=0, fold_version=FOLD_VERSION))

@@ -55,7 +55,8 @@ def _iso_second(second: int) -> str:
     return (_EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-_SID = sa.Text(collation="C").with_variant(sa.Text(), "sqlite")
+# Text that is compared or ordered, never read aloud: SIDs, order keys.
+SID = sa.Text(collation="C").with_variant(sa.Text(), "sqlite")
 _BIG = sa.BigInteger
 
 
@@ -64,7 +65,7 @@ def _column(name: str, kind: Any, comment: str, *constraints: Any, **options: An
 
 
 def _key(name: str, comment: str) -> sa.Column[Any]:
-    return sa.Column(name, _SID, primary_key=True, nullable=False, comment=comment)
+    return sa.Column(name, SID, primary_key=True, nullable=False, comment=comment)
 
 
 def _at(name: str, comment: str) -> sa.Column[Any]:
@@ -73,7 +74,7 @@ def _at(name: str, comment: str) -> sa.Column[Any]:
 
 def _named(name: str, comment: str, kind: Any = sa.Text) -> list[sa.Column[Any]]:
     """A column that mentions fill, and the order key of the callback it came from."""
-    return [_column(name, kind, comment), _column(f"{name}_order", _SID, f"Order key of the callback that told {name}.")]
+    return [_column(name, kind, comment), _column(f"{name}_order", SID, f"Order key of the callback that told {name}.")]
 
 
 def _first_seen() -> sa.Column[Any]:
@@ -82,12 +83,12 @@ def _first_seen() -> sa.Column[Any]:
 
 def _head() -> list[sa.Column[Any]]:
     return [
-        _column("folded_to", _SID, "Order key of the last of its own callbacks folded, deletions apart.", nullable=False, server_default=""),
+        _column("folded_to", SID, "Order key of the last of its own callbacks folded, deletions apart.", nullable=False, server_default=""),
         _column("callback_count", _BIG, "Its own callbacks folded, deletions apart.", nullable=False, server_default="0"),
         _column("timed_by_receipt_count", _BIG, "Of those, the ones ordered by receipt: no stamp, or one over 5 minutes ahead.", nullable=False, server_default="0"),
         _at("updated_at", "Event time of the last of its own callbacks; NULL when it was only mentioned."),
-        _column("last_event_sid", _SID, "Sid of that callback."),
-        _column("deletion_order", _SID, "Order key of its deletion."),
+        _column("last_event_sid", SID, "Sid of that callback."),
+        _column("deletion_order", SID, "Order key of its deletion."),
         _at("deletion_received_at", "Receipt of its deletion, when it came live."),
         _at("deleted_at", "When its deletion took effect."),
     ]  # fmt: skip
@@ -118,11 +119,11 @@ worker = sa.Table(
     *_named("friendly_name", "Its name as last told."),
     _column("attributes", sa.Text, "Its attributes, JSON in canonical spelling."),
     _column("attributes_readable", sa.Boolean, "False when the last attributes could not be read as JSON; `attributes` keeps the ones before.", nullable=False, server_default=sa.true()),
-    _column("activity_sid", _SID, "The activity it is in."),
+    _column("activity_sid", SID, "The activity it is in."),
     _column("activity_name", sa.Text, "That activity's name as the callback gave it."),
     _at("activity_since", "When it entered that activity."),
     _column("version", _BIG, "WorkerVersion as last told."),
-    _column("operating_unit_sid", _SID, "OU…"),
+    _column("operating_unit_sid", SID, "OU…"),
     _at("created_at", "When it was created (whole seconds)."),
     _column("deleted_at_basis", sa.Text, "What deleted_at rests on: stamp, receipt or last_fact."),
     _first_seen(), *_head(),
@@ -145,7 +146,7 @@ worker_channel = sa.Table(
     _column("reported_task_count", sa.Text, "WorkerChannelTaskCount, raw."),
     _first_seen(),
     _at("updated_at", "Event time of the last callback of its own; NULL when it was only mentioned."),
-    _column("last_event_sid", _SID, "Sid of that callback."),
+    _column("last_event_sid", SID, "Sid of that callback."),
     comment="Worker channels: what a worker can take on one TaskChannel.",
 )  # fmt: skip
 
@@ -158,11 +159,11 @@ task = sa.Table(
     _column("ignore_capacity", sa.Boolean, "True: its reservations take no channel capacity."),
     _column("attributes", sa.Text, "Its attributes, JSON in canonical spelling."),
     _column("attributes_readable", sa.Boolean, "False when the last attributes could not be read as JSON; `attributes` keeps the ones before.", nullable=False, server_default=sa.true()),
-    _column("task_channel_sid", _SID, "TC…"),
+    _column("task_channel_sid", SID, "TC…"),
     _column("task_channel_unique_name", sa.Text, "voice, chat, …"),
-    _column("task_queue_sid", _SID, "The queue it is in, or was in last."),
+    _column("task_queue_sid", SID, "The queue it is in, or was in last."),
     _column("task_queue_name", sa.Text, "That queue's name as the callback gave it."),
-    _column("workflow_sid", _SID, "WW…"),
+    _column("workflow_sid", SID, "WW…"),
     _column("workflow_name", sa.Text, "That workflow's name as the callback gave it."),
     _column("transfer_status", sa.Text, "Of its last transfer: initiated, failed, canceled, complete."),
     _at("created_at", "task.created, else TaskDateCreated."),
@@ -182,14 +183,14 @@ task = sa.Table(
 reservation = sa.Table(
     "reservation", metadata,
     _workspace_sid(), _key("reservation_sid", "WR…"),
-    _column("task_sid", _SID, "WT…"),
-    _column("worker_sid", _SID, "WK…; NULL for reservation.failed."),
+    _column("task_sid", SID, "WT…"),
+    _column("worker_sid", SID, "WK…; NULL for reservation.failed."),
     _column("worker_name", sa.Text, "The worker's name as the callback gave it."),
-    _column("worker_activity_sid", _SID, "The activity the callback mentions for its worker."),
+    _column("worker_activity_sid", SID, "The activity the callback mentions for its worker."),
     _column("worker_activity_name", sa.Text, "That activity's name."),
-    _column("task_queue_sid", _SID, "WQ…"),
-    _column("workflow_sid", _SID, "WW…"),
-    _column("task_channel_sid", _SID, "TC…"),
+    _column("task_queue_sid", SID, "WQ…"),
+    _column("workflow_sid", SID, "WW…"),
+    _column("task_channel_sid", SID, "TC…"),
     _column("status", sa.Text, "pending, accepted, wrapping; rejected, timeout, canceled, rescinded, completed, failed."),
     _column("reason", sa.Text, "CanceledReasonCode or Reason."),
     _column("version", _BIG, "ReservationVersion as last told."),
@@ -201,7 +202,7 @@ reservation = sa.Table(
     _column("inferred", sa.Boolean, "True: its own end never came; it ended with its task.", nullable=False, server_default=sa.false()),
     _first_seen(),
     _at("updated_at", "Event time of the last callback of its own."),
-    _column("last_event_sid", _SID, "Sid of that callback."),
+    _column("last_event_sid", SID, "Sid of that callback."),
     # A task's reservations: the fold reads them with their task.
     sa.Index(None, "workspace_sid", "task_sid"),
     # A worker's live reservations: its load.
@@ -214,7 +215,7 @@ task_queue = sa.Table(
     _workspace_sid(), _key("task_queue_sid", "WQ…"),
     *_named("friendly_name", "Its name as last told."),
     *_named("target_workers", "Its TargetWorkers expression as last told."),
-    _column("operating_unit_sid", _SID, "OU…"),
+    _column("operating_unit_sid", SID, "OU…"),
     _first_seen(), *_head(),
     comment="Task queues.",
 )  # fmt: skip
@@ -244,7 +245,7 @@ projection = sa.Table(
     "projection", metadata,
     sa.Column("name", sa.Text, primary_key=True, comment="Always `tables`."),
     _column("position", _BIG, "Last position of the log that is in the tables.", nullable=False),
-    _column("originator_id", _SID, "Whose callback stands there: another one is another log."),
+    _column("originator_id", SID, "Whose callback stands there: another one is another log."),
     _at("event_at", "Greatest event time in the tables."),
     _column("fold_version", sa.Integer, "The fold that made the tables.", nullable=False),
     _column("holder", sa.Text, "Which loop may write."),
@@ -254,15 +255,15 @@ projection = sa.Table(
 
 checkpoint = sa.Table(
     "checkpoint", metadata,
-    sa.Column("unit", _SID, primary_key=True, comment="<WorkspaceSid>/<kind>/<Sid>"),
-    sa.Column("folded_to", _SID, primary_key=True, comment="Order key up to which it is folded."),
+    sa.Column("unit", SID, primary_key=True, comment="<WorkspaceSid>/<kind>/<Sid>"),
+    sa.Column("folded_to", SID, primary_key=True, comment="Order key up to which it is folded."),
     _column("state", sa.LargeBinary, "The folded state.", nullable=False),
     comment="Long-lived units folded up to moments of their past, for late callbacks to start from.",
 )  # fmt: skip
 
 incomplete_unit = sa.Table(
     "incomplete_unit", metadata,
-    sa.Column("unit", _SID, primary_key=True, comment="<WorkspaceSid>/<kind>/<Sid>"),
+    sa.Column("unit", SID, primary_key=True, comment="<WorkspaceSid>/<kind>/<Sid>"),
     _column("error", sa.Text, "The error's class and place; no data.", nullable=False),
     _column("position", _BIG, "The log's position where it happened.", nullable=False),
     comment="Units whose fold failed: our bug. Their rows are as of before; the log has everything.",
@@ -270,7 +271,7 @@ incomplete_unit = sa.Table(
 
 event_type_count = sa.Table(
     "event_type_count", metadata,
-    sa.Column("event_type", _SID, primary_key=True, comment="EventType as received, at most 100 characters."),
+    sa.Column("event_type", SID, primary_key=True, comment="EventType as received, at most 100 characters."),
     _column("known", sa.Boolean, "Whether this release knows what it means.", nullable=False),
     _column("times", _BIG, "Callbacks projected.", nullable=False),
     comment="Callbacks by EventType.",

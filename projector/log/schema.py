@@ -11,17 +11,17 @@ SCHEMA = "log"
 metadata = sa.MetaData(schema=SCHEMA)
 
 _BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-_CTEXT = sa.Text(collation="C").with_variant(sa.Text(), "sqlite")
+SID = sa.Text(collation="C").with_variant(sa.Text(), "sqlite")
 
 stored_events = sa.Table(
     "stored_events",
     metadata,
     sa.Column("notification_id", _BIG, primary_key=True, autoincrement=True, comment="Position in the log."),
-    sa.Column("originator_id", _CTEXT, nullable=False, comment="<WorkspaceSid>/<event Sid>; one callback each."),
+    sa.Column("originator_id", SID, nullable=False, comment="<WorkspaceSid>/<event Sid>; one callback each."),
     sa.Column("originator_version", sa.BigInteger, nullable=False, comment="Always 1: one callback is one originator."),
     sa.Column("topic", sa.Text, comment="EventType as received."),
     sa.Column("state", sa.LargeBinary, comment="JSON: recorded_at, source, parameters as received."),
-    sa.Column("unit", _CTEXT, comment="<WorkspaceSid>/<kind>/<Sid> of the unit it is folded into."),
+    sa.Column("unit", SID, comment="<WorkspaceSid>/<kind>/<Sid> of the unit it is folded into."),
     sa.Column("at_ms", sa.BigInteger, comment="Event time, epoch milliseconds."),
     sa.UniqueConstraint("originator_id", "originator_version", name="uq_stored_events_originator"),
     # One unit's history, from a moment on: late callbacks, a worker at a moment, explain.

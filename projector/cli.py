@@ -1,0 +1,231 @@
+"""The command line: parse, call, print. JSON on a pipe, a table on a terminal; the exit status says success.
+
+Modules are imported inside the commands, so that `--help` is quick.
+"""
+
+import json
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
+
+from projector.errors import ProjectorError
+
+if TYPE_CHECKING:
+    from projector.config import Config
+
+REFUSED = 2
+
+
+def main() -> None:
+    """Run a command; an error of ours is one sentence on standard error and exit status 2."""
+    try:
+        commands()
+    except ProjectorError as error:
+        click.echo(f"projector: {error}", err=True)
+        sys.exit(REFUSED)
+    except BrokenPipeError:
+        os._exit(1)  # whoever read our output is gone
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="taskrouter-projector")
+def commands() -> None:
+    """TaskRouter's event callbacks, stored for good and projected into tables."""
+
+
+@commands.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8080, show_default=True)
+@click.option("--for", "seconds", type=float, help="Stop after so many seconds.")
+@click.option("--rate", default=20.0, show_default=True, help="Callbacks per second of the simulated floor.")
+@click.option("--workers", default=40, show_default=True, help="Workers of the simulated floor.")
+@click.option("--seed", default=1, show_default=True, help="The same seed is the same floor.")
+def demo(host: str, port: int, seconds: float | None, rate: float, workers: int, seed: int) -> None:
+    """A whole contact center on this machine: nothing to configure, nothing left behind.
+
+    Example: projector demo --for 60 --rate 50
+    """
+    from projector.demo import run_demo
+
+    sys.exit(run_demo(host, port, seconds, rate, workers, seed))
+
+
+@commands.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8080, show_default=True)
+@click.option("--no-project", is_flag=True, help="Leave the loop to `projector run`.")
+def serve(host: str, port: int, no_project: bool) -> None:
+    """Receive callbacks and project them.
+
+    Example: projector serve --host 0.0.0.0 --port 8080
+    """
+    from projector.processes import Family, check_port, stop_on_signals
+
+    config = _config()
+    _check(config, web=True)
+    check_port(host, port)
+    family = {"web": ["web", "--host", host, "--port", str(port)]} | ({} if no_project else {"loop": ["run"]})
+    sys.exit(Family(family, {}).run(stop_on_signals()))
+
+
+@commands.command(hidden=True)
+@click.option("--host", required=True)
+@click.option("--port", type=int, required=True)
+def web(host: str, port: int) -> None:
+    """The web server alone: what `serve` starts and watches."""
+    from projector.web import serve_http
+
+    _tend_parent()
+    serve_http(_config(), host, port)
+
+
+@commands.command()
+def run() -> None:
+    """Project the log into the tables, for ever. A second one stands by.
+
+    Example: projector run
+    """
+    from projector import logs
+    from projector.follow import follow
+    from projector.processes import stop_on_signals
+
+    stop = stop_on_signals()
+    _tend_parent()
+    logs.configure()
+    config = _config()
+    _check(config, web=False)
+    follow(config, stop)
+
+
+@commands.command()
+@click.option("--to", "revision", default="head", show_default=True, help="A revision, or `base` for none.")
+def migrate(revision: str) -> None:
+    """Make the tables, or bring them to this release.
+
+    Example: projector migrate
+    """
+    from projector.migrate import migrate as bring
+
+    _print({"revision": bring(_config().database_url, revision)})
+
+
+@commands.command("import")
+@click.argument("file", type=click.File("rb"))
+def import_(file: BinaryIO) -> None:
+    """Append callbacks from JSON Lines (`-` for standard input), one object of parameters or one exported document a line.
+
+    Example: projector export > log.jsonl; projector import log.jsonl
+    """
+    from rich.console import Console
+    from rich.progress import Progress, TimeElapsedColumn
+
+    from projector.importing import import_lines
+    from projector.log import open_log
+
+    config = _config()
+    _check_migrated(config)
+    total = os.fstat(file.fileno()).st_size or None
+    with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+        shown = bar.add_task("import", total=total)
+        imported = import_lines(open_log(config.database_url), file, config.workspaces, lambda done: bar.advance(shown, done))
+    for number, trouble in imported.bad:
+        click.echo(f"line {number}: {trouble}", err=True)
+    counts = {outcome.value: times for outcome, times in imported.outcomes.items()}
+    quarantined = counts.get("quarantined", 0) + counts.get("conflict", 0)
+    _print(
+        {
+            "appended": counts.get("stored", 0),
+            "duplicate": counts.get("duplicate", 0),
+            "quarantined": quarantined,
+            "unreadable": len(imported.bad) - quarantined,
+        }
+    )
+    sys.exit(1 if imported.bad else 0)
+
+
+@commands.command()
+def export() -> None:
+    """Write the whole log as JSON Lines, in order of arrival.
+
+    Example: projector export > log.jsonl
+    """
+    from projector.importing import export_lines
+    from projector.log import open_log
+
+    config = _config()
+    _check_migrated(config)
+    for line in export_lines(open_log(config.database_url)):
+        sys.stdout.buffer.write(line)
+
+
+@commands.command()
+@click.option("--json", "as_json", is_flag=True, help="JSON even on a terminal.")
+def status(as_json: bool) -> None:
+    """Positions, lag, and what was counted. Exit status 1 when units could not be folded.
+
+    Example: projector status --json
+    """
+    from projector.database import open_engine
+    from projector.log import open_log
+    from projector.status import status as ask
+
+    config = _config()
+    _check_migrated(config)
+    standing = ask(open_log(config.database_url), open_engine(config.database_url), time.time_ns() // 1_000_000)
+    _print(standing, as_json=as_json)
+    sys.exit(1 if standing["incomplete"] else 0)
+
+
+def _config() -> "Config":
+    from projector.config import read_config
+
+    return read_config()
+
+
+def _tend_parent() -> None:
+    if os.environ.get("PROJECTOR_PARENT"):
+        from projector.processes import end_with_parent
+
+        end_with_parent()
+
+
+def _check_migrated(config: "Config") -> None:
+    from projector.migrate import check_migrated
+
+    check_migrated(config.database_url)
+
+
+def _check(config: "Config", *, web: bool) -> None:
+    """Everything that must hold before a long-running command starts. A database that is away is waited for, not refused."""
+    from projector.errors import StoreUnavailable
+    from projector.log import open_log
+    from projector.safety import check_store, check_web
+
+    if web:
+        check_web(config)
+    log = open_log(config.database_url)
+    try:
+        check_store(config, log)
+        _check_migrated(config)
+    except StoreUnavailable as error:
+        click.echo(f"projector: {error} Starting all the same; it is asked again at every use.", err=True)
+    finally:
+        log.close()
+
+
+def _print(found: dict[str, Any], *, as_json: bool = False) -> None:
+    """JSON for a pipe, a table for a person."""
+    if as_json or not sys.stdout.isatty():
+        click.echo(json.dumps(found, indent=None if len(found) < 5 else 2, ensure_ascii=False))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(show_header=False, box=None)
+    for name, value in found.items():
+        shown = "\n".join(f"{key}  {count}" for key, count in value.items()) if isinstance(value, dict) else str(value)
+        table.add_row(name.replace("_", " "), shown or "–")
+    Console().print(table)

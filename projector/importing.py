@@ -1,0 +1,103 @@
+"""import and export: the log as JSON Lines, one callback a line, through the same checks and the same append as the webhook.
+
+A line is either the parameters of a callback (`{"EventType": …, "Sid": …}`, values text) or a document as `export` writes it
+(`{"recorded_at": …, "source": …, "parameters": {…}}`). Into an empty log a document keeps its receipt stamp and source, so that
+an exported log imports to the same tables; otherwise arrival is now.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+
+import msgspec
+from msgspec import Struct
+
+from projector.log import Entry, Log, Outcome, Rejected
+from projector.log.admit import admit
+
+BATCH = 1_000
+LINE_MAX_BYTES = 1024 * 1024
+
+
+class ExportedCallback(Struct, forbid_unknown_fields=True):
+    """One line of an export."""
+
+    recorded_at: int
+    source: str
+    parameters: dict[str, str]
+
+
+class Imported(Struct):
+    """What became of the lines, and the number and trouble of each that is not in the log."""
+
+    outcomes: Counter[Outcome] = msgspec.field(default_factory=Counter)
+    bad: list[tuple[int, str]] = msgspec.field(default_factory=list)
+
+
+_exported = msgspec.json.Decoder(ExportedCallback)
+_parameters = msgspec.json.Decoder(dict[str, str])
+_SOURCES = ("callback", "import")
+
+
+def import_lines(
+    log: Log, lines: Iterable[bytes], workspaces: frozenset[str] = frozenset(), advance: Callable[[int], None] = lambda _: None
+) -> Imported:
+    """Append every readable line, in batches; `advance` is told the bytes done."""
+    imported = Imported()
+    keep_receipts = log.end() == 0
+    numbered = enumerate(lines, start=1)
+    while batch := list(islice(numbered, BATCH)):
+        read: list[tuple[int, Entry | Rejected]] = []
+        for number, line in batch:
+            if not line.strip():
+                continue
+            arrival = _arrival(line, workspaces, keep_receipts)
+            if isinstance(arrival, str):
+                imported.bad.append((number, arrival))
+            else:
+                read.append((number, arrival))
+        outcomes = log.append([arrival for _, arrival in read]) if read else []
+        for (number, arrival), outcome in zip(read, outcomes, strict=True):
+            imported.outcomes[outcome] += 1
+            if outcome is Outcome.CONFLICT:
+                imported.bad.append((number, "quarantined: its Sid is stored with other content"))
+            elif isinstance(arrival, Rejected):
+                imported.bad.append((number, f"quarantined: {arrival.reason}"))
+        advance(sum(len(line) for _, line in batch))
+    return imported
+
+
+def export_lines(log: Log) -> Iterator[bytes]:
+    """Every stored document, in order of arrival, each with a line feed."""
+    position, end = 0, log.end()
+    while stored := log.read(position, BATCH, end):
+        for row in stored:
+            yield row.state + b"\n"
+        position = stored[-1].position
+
+
+def _arrival(line: bytes, workspaces: frozenset[str], keep_receipts: bool) -> Entry | Rejected | str:
+    """What a line holds, or in words why it cannot be taken."""
+    if len(line) > LINE_MAX_BYTES:
+        return f"longer than {LINE_MAX_BYTES} bytes"
+    try:
+        parameters, source, recorded_ms = _read(line, keep_receipts)
+    except (msgspec.DecodeError, RecursionError) as error:
+        return f"not a JSON object of text values ({error})" if isinstance(error, msgspec.ValidationError) else "not JSON"
+    if not parameters.get("EventType"):
+        return "no EventType"
+    if workspaces and parameters.get("WorkspaceSid") not in workspaces:
+        return "its workspace is not in PROJECTOR_WORKSPACES"
+    return admit(parameters, source, recorded_ms=recorded_ms)
+
+
+def _read(line: bytes, keep_receipts: bool) -> tuple[dict[str, str], str, int | None]:
+    try:
+        return _parameters.decode(line), "import", None
+    except msgspec.ValidationError:
+        if b'"parameters"' not in line:
+            raise
+    document = _exported.decode(line)
+    if keep_receipts and document.source in _SOURCES:
+        return document.parameters, document.source, document.recorded_at
+    return document.parameters, "import", None

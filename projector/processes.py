@@ -1,0 +1,111 @@
+"""Processes that belong together: started together, ended together, restarted when one dies alone."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+
+from projector.errors import Misconfigured
+
+END_SECONDS = 10.0
+BACKOFF_SECONDS = (0.5, 10.0)
+NEEDS_A_PERSON = 2  # exit status of a refusal: restarting would only repeat it
+
+Commands = Mapping[str, Sequence[str]]
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def end_with_parent() -> None:
+    """End this process (SIGTERM) when the one that started it is gone, even by SIGKILL, so that no port stays taken."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent watch", daemon=True).start()
+
+
+def check_port(host: str, port: int) -> None:
+    """Refuse a port that somebody listens on already."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise Misconfigured(f"Port {port} on {host} cannot be used ({error.strerror}). Choose another with --port.") from error
+
+
+class Family:
+    """The `projector` processes of one command, by name → arguments."""
+
+    def __init__(self, commands: Commands, environment: Mapping[str, str]) -> None:
+        self._commands = commands
+        self._environment = {**os.environ, **environment, "PROJECTOR_PARENT": "1"}
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._wait = dict.fromkeys(commands, BACKOFF_SECONDS[0])
+        self._restart_at: dict[str, float] = {}
+
+    def start(self) -> None:
+        """Start them all."""
+        for name in self._commands:
+            self._start(name)
+
+    def tend(self) -> int | None:
+        """Restart whoever died, with growing pauses; a status when one refused and a person is needed."""
+        now = time.monotonic()
+        for name, process in list(self._running.items()):
+            status = process.poll()
+            if status is None:
+                continue
+            if status == NEEDS_A_PERSON:
+                return status
+            del self._running[name]
+            self._restart_at[name] = now + self._wait[name]
+            self._wait[name] = min(2 * self._wait[name], BACKOFF_SECONDS[1])
+        for name, at in list(self._restart_at.items()):
+            if now >= at:
+                del self._restart_at[name]
+                self._start(name)
+        return None
+
+    def end(self) -> None:
+        """SIGTERM to all, ten seconds to finish, then SIGKILL."""
+        for process in self._running.values():
+            process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + END_SECONDS - 1
+        for process in self._running.values():
+            try:
+                process.wait(timeout=max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def run(self, stop: threading.Event) -> int:
+        """Start, tend until told to stop or one needs a person, end. The exit status."""
+        self.start()
+        try:
+            while not stop.wait(0.2):
+                status = self.tend()
+                if status is not None:
+                    return status
+            return 0
+        finally:
+            self.end()
+
+    def _start(self, name: str) -> None:
+        command = [sys.executable, "-m", "projector", *self._commands[name]]
+        self._running[name] = subprocess.Popen(command, env=self._environment, stdin=subprocess.DEVNULL)  # noqa: S603 (ourselves)

@@ -1,0 +1,54 @@
+"""How things stand: positions, lag, counts. For `projector status`, `/readyz` and `/metrics`."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from projector import tables
+from projector.log import Log
+from projector.log.entry import recorded_ms
+from projector.table_sink import projected, reading
+from projector.taskrouter.fold import FOLD_VERSION
+
+
+def progress(log: Log, engine: sa.Engine, now_ms: int) -> dict[str, Any]:
+    """How far the tables are behind the log, in callbacks and in the age of the oldest one not projected."""
+    with reading(engine) as connection:
+        row = projected(connection)
+        incomplete = connection.execute(sa.select(sa.func.count()).select_from(tables.incomplete_unit)).scalar_one()
+    end, waiting = log.end(), log.read(row.position, 1)
+    lag_seconds = max(0.0, (now_ms - recorded_ms(waiting[0].state)) / 1000) if waiting else 0.0
+    return {
+        "log_position": end,
+        "projected_position": row.position,
+        "lag_events": max(0, end - row.position),
+        "lag_seconds": round(lag_seconds, 3),
+        "incomplete_units": incomplete,
+        "rebuild_due": row.fold_version != FOLD_VERSION,
+    }
+
+
+def status(log: Log, engine: sa.Engine, now_ms: int) -> dict[str, Any]:
+    """All of `progress`, and counts by EventType, what is unknown, what was left out and why."""
+    counts = tables.event_type_count.c
+    unreadable = [
+        sa.select(sa.func.count()).select_from(table).where(table.c.attributes_readable.is_(False))
+        for table in (tables.worker, tables.task)
+    ]
+    with reading(engine) as connection:
+        row = projected(connection)
+        by_type = connection.execute(sa.select(counts.event_type, counts.known, counts.times).order_by(counts.event_type)).all()
+        broken = connection.execute(sa.select(tables.incomplete_unit.c.unit, tables.incomplete_unit.c.error)).all()
+        unreadable_attributes = sum(connection.execute(each).scalar_one() for each in unreadable)
+    intake = log.intake()
+    return progress(log, engine, now_ms) | {
+        "event_at": tables.iso(row.event_at) if row.event_at else None,
+        "fold_version": row.fold_version,
+        "loop": row.holder,
+        "event_types": {each.event_type: each.times for each in by_type if each.known},
+        "unknown_event_types": {each.event_type: each.times for each in by_type if not each.known},
+        "unreadable_attributes": unreadable_attributes,
+        "duplicates": intake.get("duplicate", 0),
+        "intake_quarantine": {name: intake.get(name, 0) for name in ("conflict", "quarantined")},
+        "incomplete": {each.unit: each.error for each in broken},
+    }

@@ -1,0 +1,43 @@
+"""`GET /metrics`: what this server answered, and how far the tables are. Names and attributes never become labels."""
+
+import os
+import time
+
+from flask import Blueprint, Response, current_app
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Gauge, generate_latest, multiprocess
+
+from projector.errors import ProjectorError
+
+ANSWERS = Counter("projector_http_answers", "Answers by route and status.", ["route", "status"])
+OUTCOMES = Counter("projector_callbacks", "Callbacks answered 204, by what became of them.", ["outcome"])
+
+metrics = Blueprint("metrics", __name__)
+
+
+@metrics.get("/metrics")
+def show() -> Response:
+    """Counters of all processes of this server, gauges read now."""
+    parts = [generate_latest(_answers()), generate_latest(_progress())]
+    return Response(b"".join(parts), content_type=CONTENT_TYPE_LATEST)
+
+
+def _answers() -> CollectorRegistry:
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return REGISTRY
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return registry
+
+
+def _progress() -> CollectorRegistry:
+    registry = CollectorRegistry()
+    up = Gauge("projector_store_up", "1 when the store answers.", registry=registry)
+    try:
+        progress = current_app.extensions["progress"](time.time_ns() // 1_000_000)
+    except ProjectorError:
+        up.set(0)
+        return registry
+    up.set(1)
+    for name, value in progress.items():
+        Gauge(f"projector_{name}", f"{name} of /readyz.", registry=registry).set(float(value))
+    return registry

@@ -1,0 +1,38 @@
+"""Is this request signed by the account it names? Twilio's own validator decides; this file chooses the token.
+
+The URL is the configured one, never the request's `Host`: whoever posts chooses that.
+"""
+
+import base64
+import hmac
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from twilio.request_validator import RequestValidator
+
+from projector.config import ANY_ACCOUNT
+
+SIGNATURE_LENGTH = 28  # base64 of HMAC-SHA1
+
+
+class Signatures:
+    """The tokens that may sign, by account."""
+
+    def __init__(self, public_url: str, tokens: Mapping[str, Sequence[str]]) -> None:
+        self._url = public_url
+        self._tokens = tokens
+        self._validators = {account: [RequestValidator(token) for token in of] for account, of in tokens.items()}
+
+    def accept(self, account_sid: str, form: Any, signature: str) -> bool:
+        """True when one of the account's tokens signed this form (name → value, or a MultiDict)."""
+        if len(signature) != SIGNATURE_LENGTH or not signature.isascii():
+            return False
+        validators = self._validators.get(account_sid) or self._validators.get(ANY_ACCOUNT, [])
+        return any(validator.validate(self._url, form, signature) for validator in validators)
+
+    def accept_bytes(self, account_sid: str, pairs: Iterable[tuple[bytes, bytes]], signature: str) -> bool:
+        """The same for a form that is not UTF-8, which Twilio's validator cannot take: the signature over its bytes."""
+        signed = self._url.encode() + b"".join(name + value for name, value in sorted(set(pairs)))
+        tokens = self._tokens.get(account_sid) or self._tokens.get(ANY_ACCOUNT, ())
+        digests = (base64.b64encode(hmac.digest(token.encode(), signed, "sha1")) for token in tokens)
+        return any(hmac.compare_digest(digest, signature.encode("utf-8", "replace")) for digest in digests)
