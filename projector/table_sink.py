@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
@@ -142,7 +143,9 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except ProgrammingError as error:
-        raise NotMigrated("The tables are not there, or of another release. Run `projector migrate` first.") from error
+        if isinstance(error.orig, psycopg.errors.UndefinedTable):
+            raise NotMigrated("The tables are not there. Run `projector migrate` first.") from error
+        raise
     except OperationalError as error:
         if "no such table" in str(error.orig):
             raise NotMigrated("The tables are not there. Run `projector migrate` first.") from error
@@ -260,7 +263,7 @@ def _insert(connection: sa.Connection, table: sa.Table, columns: tuple[str, ...]
     if connection.dialect.name == "sqlite":
         return sqlite.insert(table).values({name: sa.bindparam(name, type_=table.c[name].type) for name in columns})
     arrays = (sa.bindparam(name, type_=postgresql.ARRAY(_element(table.c[name].type))) for name in columns)
-    values = sa.func.unnest(*arrays).table_valued(*columns)
+    values = sa.func.unnest(*arrays).table_valued(*columns).render_derived()
     return postgresql.insert(table).from_select(columns, sa.select(*(values.c[name] for name in columns)))
 
 
