@@ -1,6 +1,8 @@
 """The tables' database: an engine with the settings each database needs, and its URL."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -39,6 +41,15 @@ def open_engine(url: URL) -> sa.Engine:
     options = "-c lock_timeout=3000 -c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000"
     connect_args = {"connect_timeout": 2, "tcp_user_timeout": 5000, "options": options, "application_name": "projector"}
     return sa.create_engine(url, connect_args=connect_args, pool_pre_ping=True, pool_size=2)
+
+
+@contextmanager
+def disposing(engine: sa.Engine) -> Iterator[sa.Engine]:
+    """The engine, its connections closed at the end."""
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

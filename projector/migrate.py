@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.engine import URL
 
 import migrations
-from projector.database import open_engine
+from projector.database import disposing, open_engine
 from projector.errors import NotMigrated
 from projector.log.open import log_path
 from projector.table_sink import reading, writing
@@ -24,9 +24,8 @@ LOCK = 0x70726F6A  # "proj"
 
 def migrate(url: URL, revision: str = "head") -> str | None:
     """Bring the database to a revision (`head`, `base`, a number); return the one it is at."""
-    engine = migration_engine(url)
     alembic = alembic_config()
-    with writing(engine) as connection:
+    with disposing(migration_engine(url)) as engine, writing(engine) as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
         alembic.attributes["connection"] = connection
@@ -35,17 +34,13 @@ def migrate(url: URL, revision: str = "head") -> str | None:
         if current is not None and current not in known:
             raise NotMigrated(f"The database is at revision {current}, which this release does not know. Run a newer release.")
         (command.downgrade if revision == "base" or (current or "") > revision else command.upgrade)(alembic, revision)
-        now = MigrationContext.configure(connection).get_current_revision()
-    engine.dispose()
-    return now
+        return MigrationContext.configure(connection).get_current_revision()
 
 
 def check_migrated(url: URL) -> None:
     """Refuse tables of another release. Raises `NotMigrated`."""
-    engine = open_engine(url)
-    with reading(engine) as connection:
+    with disposing(open_engine(url)) as engine, reading(engine) as connection:
         current = MigrationContext.configure(connection).get_current_revision()
-    engine.dispose()
     head = ScriptDirectory.from_config(alembic_config()).get_current_head()
     if current != head:
         raise NotMigrated(f"The tables are at revision {current or 'none'}, this release needs {head}. Run `projector migrate`.")

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 
 from projector.config import Config
-from projector.database import open_engine
+from projector.database import disposing, open_engine
 from projector.errors import Misconfigured
 from projector.log import Log
 from projector.log.sqlite import SQLiteLog
@@ -37,10 +37,8 @@ def check_store(config: Config, log: Log) -> None:
         if (level := log.synchronous()) < SQLITE_FULL:
             raise Misconfigured(f"SQLite runs with synchronous={level}: an acknowledged callback could be lost. It must be FULL (2).")
         return
-    engine = open_engine(config.database_url)
-    with reading(engine) as connection:
+    with disposing(open_engine(config.database_url)) as engine, reading(engine) as connection:
         for setting in ("fsync", "full_page_writes", "synchronous_commit"):
             value = connection.execute(sa.text("SELECT current_setting(:setting)"), {"setting": setting}).scalar_one()
             if value == "off":
                 raise Misconfigured(f"PostgreSQL runs with {setting}=off: an acknowledged callback could be lost. Turn it on.")
-    engine.dispose()

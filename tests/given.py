@@ -1,0 +1,167 @@
+"""Callbacks in TaskRouter's words, for specifications.
+
+`task_created(at=1)` is the parameters of a `task.created` stamped one second into the story; `given(a, b, …)` folds callbacks
+from nothing through the real loop into memory and gives back the rows. Every builder takes more parameters by their
+TaskRouter names (`TaskPriority="5"`).
+"""
+
+import hashlib
+from typing import Any
+from urllib.parse import urlencode
+
+from sqlalchemy.engine import URL
+from twilio.request_validator import RequestValidator
+
+from projector.log import Entry, Log, Outcome, Stored
+from projector.log.entry import decide, rows
+from projector.project import project
+from projector.sink import MemorySink
+
+START_MS = 1_770_000_000_000  # 2026-02-02T02:40:00Z
+ACCOUNT, WORKSPACE = "AC" + "a" * 32, "WS" + "b" * 32
+TOKEN, PUBLIC_URL = "test-auth-token", "https://example.test/callbacks"
+
+Parameters = dict[str, str]
+
+
+def sid(prefix: str, name: str) -> str:
+    """A well-formed Sid for a name: `sid("WT", "first task")`."""
+    return prefix + hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
+
+
+def ms(at: float) -> int:
+    """Seconds into the story as epoch milliseconds."""
+    return START_MS + round(at * 1000)
+
+
+def callback(event_type: str, at: float, **parameters: str) -> Parameters:
+    """A callback of any type. Its Sid follows from what it says, unless `Sid` is given."""
+    stamp = ms(at)
+    body = {
+        "EventType": event_type, "AccountSid": ACCOUNT, "WorkspaceSid": WORKSPACE, "WorkspaceName": "Test floor",
+        "Timestamp": str(stamp // 1000), "TimestampMs": str(stamp),
+    } | parameters  # fmt: skip
+    return {"Sid": sid("EV", repr(sorted(body.items())))} | body
+
+
+def task(event_type: str, at: float, task: str = "t", **parameters: str) -> Parameters:
+    """A callback with a task's snapshot."""
+    return callback(
+        event_type, at,
+        **{
+            "TaskSid": sid("WT", task), "TaskAttributes": '{"type":"call"}', "TaskPriority": "0",
+            "TaskChannelSid": sid("TC", "voice"), "TaskChannelUniqueName": "voice",
+            "TaskQueueSid": sid("WQ", "support"), "TaskQueueName": "Support",
+            "WorkflowSid": sid("WW", "main"), "WorkflowName": "Main",
+        } | parameters,
+    )  # fmt: skip
+
+
+def task_created(at: float, task_: str = "t", **parameters: str) -> Parameters:
+    return task("task.created", at, task_, **{"TaskAssignmentStatus": "pending"} | parameters)
+
+
+def task_completed(at: float, task_: str = "t", **parameters: str) -> Parameters:
+    return task("task.completed", at, task_, **{"TaskAssignmentStatus": "completed"} | parameters)
+
+
+def task_canceled(at: float, task_: str = "t", **parameters: str) -> Parameters:
+    return task("task.canceled", at, task_, **{"TaskAssignmentStatus": "canceled", "Reason": "hangup"} | parameters)
+
+
+_STATUS_AFTER = {"created": "reserved", "accepted": "assigned", "wrapup": "wrapping", "rejected": "pending", "timeout": "pending"}
+
+
+def reservation(what: str, at: float, reservation: str = "r", task_: str = "t", worker: str = "ann", **parameters: str) -> Parameters:
+    """`reservation("accepted", at=3)`: a reservation callback with task and worker."""
+    said = {"TaskAssignmentStatus": _STATUS_AFTER[what]} if what in _STATUS_AFTER else {}
+    said |= {
+        "ReservationSid": sid("WR", reservation), "WorkerSid": sid("WK", worker), "WorkerName": worker,
+        "WorkerActivitySid": sid("WA", "Idle"), "WorkerActivityName": "Idle", "WorkerAttributes": "{}",
+    }  # fmt: skip
+    return task(f"reservation.{what}", at, task_, **said | parameters)
+
+
+def worker(what: str, at: float, worker: str = "ann", activity: str = "Idle", **parameters: str) -> Parameters:
+    """`worker("activity.update", at=5, activity="Busy")`."""
+    said = {
+        "WorkerSid": sid("WK", worker), "WorkerName": worker, "WorkerAttributes": '{"skills":["a"]}',
+        "WorkerActivitySid": sid("WA", activity), "WorkerActivityName": activity,
+    }  # fmt: skip
+    return callback(f"worker.{what}", at, **said | parameters)
+
+
+class MemoryLog:
+    """A log in a list, deciding by the same rules as the real ones. `now_ms` is its clock."""
+
+    def __init__(self, now_ms: int = START_MS + 3_600_000) -> None:
+        self.now_ms = now_ms
+        self._stored: list[Stored] = []
+        self._units: list[tuple[str | None, int]] = []
+
+    def append(self, arrivals: Any) -> list[Outcome]:
+        decision = decide(arrivals, {row.originator_id: row.state for row in self._stored})
+        last = self._stored[-1].state if self._stored else None
+        for originator_id, _, state, unit, at_ms in rows(decision.new, self.now_ms, last):
+            self._stored.append(Stored(len(self._stored) + 1, originator_id, state))
+            self._units.append((unit, at_ms))
+        return decision.outcomes
+
+    def read(self, after: int, limit: int, upto: int | None = None) -> list[Stored]:
+        return self._stored[after : min(after + limit, len(self._stored) if upto is None else upto)]
+
+    def history(self, unit: str, since_ms: int, upto: int) -> list[Stored]:
+        found = zip(self._stored[:upto], self._units, strict=False)
+        return [row for row, (of, at_ms) in found if of == unit and at_ms >= since_ms]
+
+    def end(self) -> int:
+        return len(self._stored)
+
+    def originator_at(self, position: int) -> str | None:
+        return self._stored[position - 1].originator_id if 0 < position <= len(self._stored) else None
+
+    def intake(self) -> dict[str, int]:
+        return {}
+
+    def close(self) -> None:
+        pass
+
+
+def arrived(log: Log | MemoryLog, *callbacks: Parameters, source: str = "callback") -> None:
+    """Append these, in this order."""
+    log.append([Entry.of(parameters, source) for parameters in callbacks])
+
+
+class Told:
+    """The rows that callbacks come to, by table and Sid."""
+
+    def __init__(self, rows: dict[str, dict[tuple[str, ...], dict[str, Any]]]) -> None:
+        self.rows = rows
+
+    def the(self, table: str, *names: str) -> dict[str, Any]:
+        """One row: `the("task", "t")`, `the("worker_channel", "ann", "voice")`."""
+        prefixes = {"task": ("WT",), "reservation": ("WR",), "worker": ("WK",), "activity": ("WA",), "task_queue": ("WQ",),
+                    "workflow": ("WW",), "task_channel": ("TC",), "worker_channel": ("WK", "TC"), "workspace": ()}[table]  # fmt: skip
+        return self.rows[table][WORKSPACE, *(sid(prefix, name) for prefix, name in zip(prefixes, names, strict=True))]
+
+
+def given(*callbacks: Parameters, source: str = "callback", received_at: float = 3600, page: int = 500) -> Told:
+    """What these callbacks, arriving in this order, come to; received `received_at` seconds into the story."""
+    log, sink = MemoryLog(ms(received_at)), MemorySink()
+    arrived(log, *callbacks, source=source)
+    project(log, sink, page=page)
+    return Told(sink.rows())
+
+
+def signed(parameters: Parameters, url: str = PUBLIC_URL, token: str = TOKEN) -> tuple[bytes, dict[str, str]]:
+    """A callback as Twilio posts it: body and headers."""
+    headers = {
+        "Content-Type": "application/x-www-form-urlencoded; charset=UTF-8",
+        "X-Twilio-Signature": RequestValidator(token).compute_signature(url, parameters),
+    }
+    return urlencode(parameters).encode(), headers
+
+
+def text_url(url: URL) -> str:
+    """A URL for PROJECTOR_DATABASE_URL."""
+    return url.render_as_string(hide_password=False).replace("+psycopg", "")

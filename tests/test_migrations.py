@@ -1,0 +1,75 @@
+"""Migrations lead from nothing to exactly what tables.py says, and back."""
+
+import subprocess
+import sys
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from projector import tables
+from projector.database import disposing
+from projector.errors import NotMigrated, ProjectorError
+from projector.log import open_log, schema
+from projector.migrate import check_migrated, migrate, migration_engine
+from tests.conftest import BACKENDS
+from tests.databases import Databases
+from tests.given import arrived, task_created, text_url
+
+
+def differences(url: sa.URL) -> list[object]:
+    # SQLite gives server defaults back in another spelling, so they are compared on PostgreSQL alone.
+    options = {"include_schemas": True, "compare_type": True, "compare_server_default": url.get_backend_name() != "sqlite"}
+    with disposing(migration_engine(url)) as engine, engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts=options)
+        return compare_metadata(context, [tables.metadata, schema.metadata])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.filterwarnings("ignore:Computed default on")  # Alembic cannot alter these; it compares their presence
+def test_from_nothing_to_head_equals_the_tables_and_back_leaves_nothing(databases: Databases, backend: str) -> None:
+    """Upgrade, downgrade and upgrade again leave no difference to tables.py, and nothing behind at base."""
+    url = databases.new(backend, migrated=False)
+    assert migrate(url) == "0002"
+    assert differences(url) == []
+    assert migrate(url, "base") is None
+    with disposing(migration_engine(url)) as engine, engine.connect() as connection:
+        assert set(sa.inspect(connection).get_table_names()) <= {"alembic_version"}
+    assert migrate(url) == "0002"
+    assert differences(url) == []
+
+
+def test_a_log_with_callbacks_is_never_dropped(url: sa.URL) -> None:
+    """Going back to nothing stops at a log that holds anything."""
+    log = open_log(url)
+    arrived(log, task_created(at=0))
+    with pytest.raises(ProjectorError, match="never drops"):
+        migrate(url, "base")
+    assert log.end() == 1
+    log.close()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_eight_processes_starting_on_an_empty_database_all_start(databases: Databases, backend: str) -> None:
+    """Eight at once migrate and append: none fails, all eight callbacks are stored."""
+    url = databases.new(backend, migrated=False)
+    program = (
+        "import sys; from projector.database import database_url; from projector.migrate import migrate;"
+        "from projector.log import open_log; from tests.given import *;"
+        "url = database_url(sys.argv[1]); migrate(url); log = open_log(url);"
+        "arrived(log, task_created(0, sys.argv[2])); log.close()"
+    )
+    started = [subprocess.Popen([sys.executable, "-c", program, text_url(url), str(n)]) for n in range(8)]
+    assert [process.wait(timeout=120) for process in started] == [0] * 8
+    log = open_log(url)
+    assert log.end() == 8
+    log.close()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_empty_database_is_refused_with_the_next_step(databases: Databases, backend: str) -> None:
+    """Whoever forgot to migrate is told to."""
+    url = databases.new(backend, migrated=False)
+    with pytest.raises(NotMigrated, match="projector migrate"):
+        check_migrated(url)
