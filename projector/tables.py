@@ -182,8 +182,8 @@ task = sa.Table(
 
 reservation = sa.Table(
     "reservation", metadata,
-    _workspace_sid(), _key("reservation_sid", "WR…"),
-    _column("task_sid", SID, "WT…"),
+    # The task is part of the key: units stay apart whatever a callback claims, and a task's reservations are its prefix.
+    _workspace_sid(), _key("task_sid", "WT…"), _key("reservation_sid", "WR…"),
     _column("worker_sid", SID, "WK…; NULL for reservation.failed."),
     _column("worker_name", sa.Text, "The worker's name as the callback gave it."),
     _column("worker_activity_sid", SID, "The activity the callback mentions for its worker."),
@@ -203,8 +203,8 @@ reservation = sa.Table(
     _first_seen(),
     _at("updated_at", "Event time of the last callback of its own."),
     _column("last_event_sid", SID, "Sid of that callback."),
-    # A task's reservations: the fold reads them with their task.
-    sa.Index(None, "workspace_sid", "task_sid"),
+    # A reservation by its own Sid.
+    sa.Index(None, "workspace_sid", "reservation_sid"),
     # A worker's live reservations: its load.
     sa.Index(None, "workspace_sid", "worker_sid", "status"),
     comment="Reservations: offers of a task to a worker.",

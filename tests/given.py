@@ -142,7 +142,10 @@ class Told:
         """One row: `the("task", "t")`, `the("worker_channel", "ann", "voice")`."""
         prefixes = {"task": ("WT",), "reservation": ("WR",), "worker": ("WK",), "activity": ("WA",), "task_queue": ("WQ",),
                     "workflow": ("WW",), "task_channel": ("TC",), "worker_channel": ("WK", "TC"), "workspace": ()}[table]  # fmt: skip
-        return self.rows[table][WORKSPACE, *(sid(prefix, name) for prefix, name in zip(prefixes, names, strict=True))]
+        key = (WORKSPACE, *(sid(prefix, name) for prefix, name in zip(prefixes, names, strict=True)))
+        if table == "reservation":  # its key names its task too
+            return next(row for (workspace, _, reservation_sid), row in self.rows[table].items() if (workspace, reservation_sid) == key)
+        return self.rows[table][key]
 
 
 def given(*callbacks: Parameters, source: str = "callback", received_at: float = 3600, page: int = 500) -> Told:

@@ -98,8 +98,8 @@ def upgrade() -> None:
     op.create_table(
         "reservation",
         sa.Column("workspace_sid", SID, nullable=False, comment="WS…"),
+        sa.Column("task_sid", SID, nullable=False, comment="WT…"),
         sa.Column("reservation_sid", SID, nullable=False, comment="WR…"),
-        sa.Column("task_sid", SID, nullable=True, comment="WT…"),
         sa.Column("worker_sid", SID, nullable=True, comment="WK…; NULL for reservation.failed."),
         sa.Column("worker_name", sa.Text(), nullable=True, comment="The worker's name as the callback gave it."),
         sa.Column("worker_activity_sid", SID, nullable=True, comment="The activity the callback mentions for its worker."),
@@ -134,10 +134,12 @@ def upgrade() -> None:
         sa.Column("first_seen_at", Instant(), nullable=True, comment="Event time of the first callback that spoke of it."),
         sa.Column("updated_at", Instant(), nullable=True, comment="Event time of the last callback of its own."),
         sa.Column("last_event_sid", SID, nullable=True, comment="Sid of that callback."),
-        sa.PrimaryKeyConstraint("workspace_sid", "reservation_sid", name=op.f("pk_reservation")),
+        sa.PrimaryKeyConstraint("workspace_sid", "task_sid", "reservation_sid", name=op.f("pk_reservation")),
         comment="Reservations: offers of a task to a worker.",
     )
-    op.create_index(op.f("ix_reservation_workspace_sid_task_sid"), "reservation", ["workspace_sid", "task_sid"], unique=False)
+    op.create_index(
+        op.f("ix_reservation_workspace_sid_reservation_sid"), "reservation", ["workspace_sid", "reservation_sid"], unique=False
+    )
     op.create_index(
         op.f("ix_reservation_workspace_sid_worker_sid_status"),
         "reservation",
@@ -510,7 +512,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_task_workspace_sid_task_queue_sid_status"), table_name="task")
     op.drop_table("task")
     op.drop_index(op.f("ix_reservation_workspace_sid_worker_sid_status"), table_name="reservation")
-    op.drop_index(op.f("ix_reservation_workspace_sid_task_sid"), table_name="reservation")
+    op.drop_index(op.f("ix_reservation_workspace_sid_reservation_sid"), table_name="reservation")
     op.drop_table("reservation")
     op.drop_table("projection")
     op.drop_table("incomplete_unit")
