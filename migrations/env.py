@@ -1,5 +1,7 @@
 """How Alembic reaches the database: over the connection `projector.migrate` opened."""
 
+from typing import Literal
+
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
 
@@ -7,7 +9,7 @@ from projector import tables
 from projector.log import schema
 
 
-def render_item(kind: str, item: object, autogen: AutogenContext) -> str | bool:
+def render_item(kind: str, item: object, autogen: AutogenContext) -> str | Literal[False]:
     """Write our own column types by name when a migration is generated."""
     name = "Instant()" if isinstance(item, tables.Instant) else "SID" if getattr(item, "collation", None) == "C" else None
     if kind != "type" or name is None:
@@ -16,17 +18,11 @@ def render_item(kind: str, item: object, autogen: AutogenContext) -> str | bool:
     return name
 
 
-def configure(**options: object) -> None:
-    """Both metadata, both schemas."""
-    context.configure(
-        connection=context.config.attributes["connection"],
-        target_metadata=[tables.metadata, schema.metadata],
-        include_schemas=True,
-        render_item=render_item,
-        **options,
-    )
-
-
-configure()
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=[tables.metadata, schema.metadata],
+    include_schemas=True,
+    render_item=render_item,
+)
 with context.begin_transaction():
     context.run_migrations()

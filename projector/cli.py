@@ -128,7 +128,9 @@ def import_(file: BinaryIO) -> None:
     config = _config()
     _check_migrated(config)
     total = os.fstat(file.fileno()).st_size or None
-    with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+    with Progress(
+        *Progress.get_default_columns(), TimeElapsedColumn(), console=Console(stderr=True), disable=not sys.stderr.isatty()
+    ) as bar:
         shown = bar.add_task("import", total=total)
         imported = import_lines(open_log(config.database_url), file, config.workspaces, lambda done: bar.advance(shown, done))
     for number, trouble in imported.bad:

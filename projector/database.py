@@ -19,7 +19,9 @@ def database_url(text: str) -> URL:
     try:
         url = make_url(text)
     except ArgumentError as error:
-        raise Misconfigured("PROJECTOR_DATABASE_URL is not a URL. Write sqlite:///projector.db or postgresql://user@host/name.") from error
+        raise Misconfigured(
+            "PROJECTOR_DATABASE_URL is not a URL. Write sqlite:///projector.db or postgresql://user@host/name."
+        ) from error
     match url.get_backend_name():
         case "sqlite" if url.database and url.database != ":memory:":
             return url.set(drivername="sqlite")

@@ -1,11 +1,11 @@
 """Every error a person may meet, as a sentence that says what to do next.
 
-    ProjectorError
-    ├── Misconfigured        the environment does not allow a safe start
-    ├── NotMigrated          the tables are not there, or of another release
-    ├── StoreUnavailable     the database cannot be reached or cannot commit now: wait and try again
-    ├── LogMismatch          the tables were projected from another log than this one
-    └── StandingBy           another loop holds the lease, or took it over: not a failure, the place of a standby
+ProjectorError
+├── Misconfigured        the environment does not allow a safe start
+├── NotMigrated          the tables are not there, or of another release
+├── StoreUnavailable     the database cannot be reached or cannot commit now: wait and try again
+├── LogMismatch          the tables were projected from another log than this one
+└── StandingBy           another loop holds the lease, or took it over: not a failure, the place of a standby
 """
 
 

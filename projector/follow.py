@@ -42,7 +42,9 @@ def follow(config: Config, stop: threading.Event) -> None:
         except StoreUnavailable as error:
             if time.monotonic() - began > BACKOFF_SECONDS[1]:
                 wait_seconds = BACKOFF_SECONDS[0]
-            logger.warning("database_away", extra={"retry_in_seconds": round(wait_seconds, 2), "reason": type(error.__cause__).__name__})
+            logger.warning(
+                "database_away", extra={"retry_in_seconds": round(wait_seconds, 2), "reason": type(error.__cause__).__name__}
+            )
             stop.wait(wait_seconds * random.uniform(0.8, 1.2))  # noqa: S311 (jitter, not a secret)
             wait_seconds = min(2 * wait_seconds, BACKOFF_SECONDS[1])
         finally:
@@ -117,4 +119,3 @@ def check_position(log: Log, engine: sa.Engine) -> None:
             f"The tables stand at position {row.position} of a log, {problem}: one of them was restored from a backup. "
             f"Restore both from one backup, or migrate an empty database for the tables and project again."
         )
-

@@ -66,5 +66,3 @@ def migration_engine(url: URL) -> sa.Engine:
             connection.execute("PRAGMA log.journal_mode=WAL")  # type: ignore[attr-defined]
 
     return engine
-
-

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from typing import IO
 
 from projector.errors import Misconfigured
 
@@ -46,14 +47,18 @@ def check_port(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise Misconfigured(f"Port {port} on {host} cannot be used ({error.strerror}). Choose another with --port.") from error
+            raise Misconfigured(
+                f"Port {port} on {host} cannot be used ({error.strerror}). Choose another with --port."
+            ) from error
 
 
 class Family:
     """The `projector` processes of one command, by name → arguments."""
 
-    def __init__(self, commands: Commands, environment: Mapping[str, str]) -> None:
+    def __init__(self, commands: Commands, environment: Mapping[str, str], diary: IO[bytes] | None = None) -> None:
+        """`diary` takes their standard error instead of ours."""
         self._commands = commands
+        self._diary = diary
         self._environment = {**os.environ, **environment, "PROJECTOR_PARENT": "1"}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._wait = dict.fromkeys(commands, BACKOFF_SECONDS[0])
@@ -108,4 +113,4 @@ class Family:
 
     def _start(self, name: str) -> None:
         command = [sys.executable, "-m", "projector", *self._commands[name]]
-        self._running[name] = subprocess.Popen(command, env=self._environment, stdin=subprocess.DEVNULL)  # noqa: S603 (ourselves)
+        self._running[name] = subprocess.Popen(command, env=self._environment, stdin=subprocess.DEVNULL, stderr=self._diary)  # noqa: S603 (ourselves)

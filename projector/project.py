@@ -55,7 +55,9 @@ def folded_page(log: Log, sink: Sink, after: int, stored: Sequence[Stored]) -> B
                 raise
             incomplete[unit] = _place(error)
             # Not the error itself: its message may quote names or attributes.
-            logger.error("fold_failed", extra={"unit": str(unit), "position": position, "error": incomplete[unit]})
+            logger.error(  # noqa: TRY400
+                "fold_failed", extra={"unit": str(unit), "position": position, "error": incomplete[unit]}
+            )
     return Batch(
         after=after,
         position=position,
@@ -86,9 +88,7 @@ def refold(log: Log, sink: Sink, units: Iterable[Unit], position: int) -> Batch 
     return Batch(position, position, originator_id, event_ms, folded, {}, {}, incomplete)
 
 
-def _folded(
-    log: Log, sink: Sink, unit: Unit, arrived: list[Callback], known: State | None, upto: int, anew: bool
-) -> Folded:
+def _folded(log: Log, sink: Sink, unit: Unit, arrived: list[Callback], known: State | None, upto: int, anew: bool) -> Folded:
     """One unit after the callbacks that arrived for it."""
     if anew:
         return _in_steps(unit, _history(log, unit, "", upto), None, known, late="")
@@ -103,9 +103,7 @@ def _folded(
     return _in_steps(unit, history + deletions, start, known, late)
 
 
-def _in_steps(
-    unit: Unit, callbacks: Sequence[Callback], start: State | None, before: State | None, late: str | None
-) -> Folded:
+def _in_steps(unit: Unit, callbacks: Sequence[Callback], start: State | None, before: State | None, late: str | None) -> Folded:
     """Fold, leaving a checkpoint at every `CHECKPOINT_EVERY` callbacks of the unit's life."""
     state, checkpoints, done = start, [], 0
     while done < len(callbacks) or state is None:

@@ -59,7 +59,7 @@ def row_of(state: Struct) -> Row:
     return {column: getattr(state, field) for column, field in zip(COLUMNS[type(state)], state.__struct_fields__, strict=True)}
 
 
-def state_of(kind: type[Struct], row: Mapping[str, Any]) -> Any:
+def state_of(kind: type[Struct], row: Mapping[Any, Any]) -> Any:
     """The head or part that a row holds."""
     return kind(**{field: row[column] for column, field in zip(COLUMNS[kind], kind.__struct_fields__, strict=True)})
 
@@ -87,6 +87,6 @@ def rows_of(state: State, before: State | None) -> Iterator[Struct]:
             yield part
 
 
-def head_unit(kind: str, row: Mapping[str, Any]) -> Unit:
+def head_unit(kind: str, row: Mapping[Any, Any]) -> Unit:
     """Whose row this is."""
     return Unit(row["workspace_sid"], kind, row[f"{kind}_sid"])

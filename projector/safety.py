@@ -24,7 +24,9 @@ def check_web(config: Config) -> None:
     if not url.scheme or not url.hostname:
         raise Misconfigured("PROJECTOR_PUBLIC_URL is not set. Set it to the EventCallbackUrl exactly as Twilio was given it.")
     if url.scheme != "https" and url.hostname not in LOOPBACK and "url" not in config.allow_unsafe:
-        raise Misconfigured(f"PROJECTOR_PUBLIC_URL begins with {url.scheme}://: callbacks would cross the network in clear. Use https.")
+        raise Misconfigured(
+            f"PROJECTOR_PUBLIC_URL begins with {url.scheme}://: callbacks would cross the network in clear. Use https."
+        )
 
 
 def check_store(config: Config, log: Log) -> None:
@@ -35,7 +37,9 @@ def check_store(config: Config, log: Log) -> None:
         return
     if isinstance(log, SQLiteLog):
         if (level := log.synchronous()) < SQLITE_FULL:
-            raise Misconfigured(f"SQLite runs with synchronous={level}: an acknowledged callback could be lost. It must be FULL (2).")
+            raise Misconfigured(
+                f"SQLite runs with synchronous={level}: an acknowledged callback could be lost. It must be FULL (2)."
+            )
         return
     with disposing(open_engine(config.database_url)) as engine, reading(engine) as connection:
         for setting in ("fsync", "full_page_writes", "synchronous_commit"):

@@ -54,7 +54,7 @@ class TableSink:
     def position(self) -> int:
         """See `Sink.position`."""
         with reading(self._engine) as connection:
-            return projected(connection).position
+            return int(projected(connection).position)
 
     def load(self, units: Iterable[Unit]) -> dict[Unit, State]:
         """See `Sink.load`."""
@@ -89,16 +89,17 @@ class TableSink:
             _save_names(connection, batch)
             _save_operating(connection, batch)
 
-    def rows(self) -> dict[str, dict[tuple[str, ...], Row]]:
-        """Every current row: table → key → row, derived columns left out. For tests and `verify`."""
+    def rows(self, workspace_sid: str | None = None) -> dict[str, dict[tuple[str, ...], Row]]:
+        """Every current row (of one workspace): table → key → row, derived columns left out."""
         found: dict[str, dict[tuple[str, ...], Row]] = {}
         with reading(self._engine) as connection:
             for table in tables.CURRENT:
                 stored = [column for column in table.c if column.computed is None]
                 keys = [column.name for column in table.primary_key]
-                found[table.name] = {
-                    tuple(row[key] for key in keys): dict(row) for row in connection.execute(sa.select(*stored)).mappings()
-                }
+                every = sa.select(*stored)
+                if workspace_sid is not None:
+                    every = every.where(table.c.workspace_sid == workspace_sid)
+                found[table.name] = {tuple(row[key] for key in keys): dict(row) for row in connection.execute(every).mappings()}
         return found
 
     def _advance(self, connection: sa.Connection, batch: Batch) -> None:
@@ -107,13 +108,18 @@ class TableSink:
         values: dict[str, Any] = {
             "position": batch.position,
             "originator_id": batch.originator_id,
-            "event_at": sa.case((c.event_at > sa.literal(batch.event_ms, tables.Instant), c.event_at), else_=sa.literal(batch.event_ms, tables.Instant)),
+            "event_at": sa.case(
+                (c.event_at > sa.literal(batch.event_ms, tables.Instant), c.event_at),
+                else_=sa.literal(batch.event_ms, tables.Instant),
+            ),
         }
         if self._lease is not None:
             moved = moved.where(c.holder == self._lease.holder)
             values["lease_expires_at"] = self._lease.renewed_until(connection)
         if connection.execute(moved.values(values)).rowcount != 1:
-            raise StandingBy(f"Another loop took over: the tables are no longer at position {batch.after} under this loop's lease.")
+            raise StandingBy(
+                f"Another loop took over: the tables are no longer at position {batch.after} under this loop's lease."
+            )
 
 
 def projected(connection: sa.Connection) -> Any:
@@ -231,7 +237,7 @@ def _count(connection: sa.Connection, event_types: Mapping[str, int]) -> None:
     table = tables.event_type_count
     insert = _insert(connection, table, ("event_type", "known", "times"))
     added = {"known": insert.excluded.known, "times": table.c.times + insert.excluded.times}
-    _run(connection, table, insert.on_conflict_do_update(index_elements=["event_type"], set_=added), rows)
+    _run(connection, insert.on_conflict_do_update(index_elements=["event_type"], set_=added), rows)
 
 
 def _upsert(connection: sa.Connection, table: sa.Table, columns: tuple[str, ...], rows: list[Row], merge: bool = False) -> None:
@@ -243,7 +249,7 @@ def _upsert(connection: sa.Connection, table: sa.Table, columns: tuple[str, ...]
         changes, where = _latest_names(table, new)
     else:
         changes, where = {name: new[name] for name in columns if name not in key}, None
-    _run(connection, table, insert.on_conflict_do_update(index_elements=key, set_=changes, where=where), rows)
+    _run(connection, insert.on_conflict_do_update(index_elements=key, set_=changes, where=where), rows)
 
 
 def _latest_names(table: sa.Table, new: Any) -> tuple[dict[str, Any], Any]:
@@ -271,9 +277,8 @@ def _element(kind: Any) -> Any:
     return sa.Text() if isinstance(kind, sa.Text) else kind
 
 
-def _run(connection: sa.Connection, table: sa.Table, statement: Any, rows: list[Row]) -> None:
+def _run(connection: sa.Connection, statement: Any, rows: list[Row]) -> None:
     if connection.dialect.name == "sqlite":
         connection.execute(statement, rows)
     elif rows:
         connection.execute(statement, {name: [row[name] for row in rows] for name in rows[0]})
-

@@ -13,7 +13,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 metadata = sa.MetaData(
-    naming_convention={"pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s_%(column_0_N_name)s", "ck": "ck_%(table_name)s_%(constraint_name)s"}
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -37,7 +41,7 @@ class Instant(sa.types.TypeDecorator[int]):
             return None
         return iso(value) if dialect.name == "sqlite" else _EPOCH + timedelta(milliseconds=value)
 
-    def process_result_value(self, value: Any, dialect: sa.Dialect) -> int | None:
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> int | None:  # noqa: ARG002 (SQLAlchemy's signature)
         """What the database stores to milliseconds."""
         if value is None:
             return None

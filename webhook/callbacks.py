@@ -14,7 +14,7 @@ import logging
 from flask import Blueprint, Response, current_app, request
 from werkzeug.exceptions import BadRequest, Forbidden, RequestEntityTooLarge, UnsupportedMediaType
 
-from projector.errors import StoreUnavailable
+from projector.errors import ProjectorError
 from projector.log import Entry, GroupCommit, Rejected
 from projector.log.admit import admit
 from webhook.form import Form, TooManyFields, read_bytes, read_form
@@ -34,11 +34,11 @@ def receive() -> Response:
     """One callback."""
     if request.mimetype != FORM or request.mimetype_params.get("charset", "utf-8").lower() != "utf-8":
         raise UnsupportedMediaType(f"Send {FORM} in UTF-8.")
-    arrival = _checked(request.get_data(cache=False, parse_form_data=False))
+    arrival = _checked(_body())
     writer: GroupCommit = current_app.extensions["writer"]
     try:
         outcome = writer.append(arrival)
-    except StoreUnavailable as error:
+    except ProjectorError as error:
         logger.warning("store_unavailable", extra={"reason": type(error.__cause__ or error).__name__})
         return Response("Not stored. Try again.\n", 503, {"Retry-After": str(RETRY_AFTER_SECONDS)}, mimetype="text/plain")
     OUTCOMES.labels(outcome.value).inc()
@@ -50,6 +50,13 @@ def count(response: Response) -> Response:
     """Every answer, by route and status."""
     ANSWERS.labels(request.url_rule.rule if request.url_rule else "none", str(response.status_code)).inc()
     return response
+
+
+def _body() -> bytes:
+    body = request.get_data(cache=False, parse_form_data=False)
+    if len(body) >= BODY_MAX_BYTES and len(body) != request.content_length:  # Werkzeug cuts a body of unsaid length off
+        raise RequestEntityTooLarge
+    return body
 
 
 def _checked(body: bytes) -> Entry | Rejected:

@@ -25,7 +25,11 @@ def ready() -> tuple[Response, int]:
     limit = current_app.extensions["ready_lag_seconds"]
     problem = None
     if progress["lag_seconds"] > limit:
-        problem = f"The tables are {progress['lag_seconds']} s behind the log; {limit:g} s are allowed. Is `projector run` running?"
+        problem = (
+            f"The tables are {progress['lag_seconds']} s behind the log; {limit:g} s are allowed. Is `projector run` running?"
+        )
     elif progress["incomplete_units"]:
-        problem = f"{progress['incomplete_units']} units could not be folded. See `projector status`, and report it: it is our bug."
+        problem = (
+            f"{progress['incomplete_units']} units could not be folded. See `projector status`, and report it: it is our bug."
+        )
     return jsonify(ready=problem is None, problem=problem, **progress), 200 if problem is None else 503

@@ -136,7 +136,9 @@ def decide(arrivals: Sequence[Entry | Rejected], stored: Mapping[str, bytes]) ->
         elif same_core(known[origin], arrival.fields):
             decision.outcomes.append(Outcome.DUPLICATE)
         else:
-            decision.rejected.append(Rejected("conflict: this Sid is stored with other content", arrival.parameters, arrival.source))
+            decision.rejected.append(
+                Rejected("conflict: this Sid is stored with other content", arrival.parameters, arrival.source)
+            )
             decision.outcomes.append(Outcome.CONFLICT)
     return decision
 

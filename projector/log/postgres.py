@@ -7,12 +7,13 @@ that pages by position never passes a gap that fills later) without that. All wr
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 from zlib import crc32
 
 import psycopg
 from eventsourcing.persistence import InterfaceError, OperationalError, ProgrammingError, StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
+from psycopg.rows import dict_row
 from psycopg.sql import SQL, Identifier
 from sqlalchemy.engine import URL
 
@@ -47,9 +48,7 @@ class Datastore(PostgresDatastore):
             **url.translate_connect_args(username="user", database="dbname"),
             **url.query,
         }
-        assert isinstance(self.pool.kwargs, dict)
-        row_factory = self.pool.kwargs["row_factory"]
-        self.pool.kwargs = settings | {"row_factory": row_factory}
+        self.pool.kwargs = settings | {"row_factory": dict_row}
 
     def register_type_adapters(self) -> None:
         """Nothing to register: arrays of plain types are used instead of the library's composite type."""
@@ -104,8 +103,7 @@ class PostgresLog(PostgresApplicationRecorder):
             self._lock_table(first)
             first.execute(self._now_and_last, prepare=True)
             second.execute(self._stored, (origins,), prepare=True)
-            begun = first.fetchone()
-            assert begun is not None
+            begun = cast("dict[str, Any]", first.fetchone())  # a SELECT without FROM always has its row
             decision = decide(arrivals, {row["originator_id"]: row["state"] for row in second.fetchall()})
             if decision.new:
                 first.execute(self._insert_once, _columns(rows(decision.new, begun["now_ms"], begun["last"])), prepare=True)
@@ -147,7 +145,7 @@ class PostgresLog(PostgresApplicationRecorder):
         """See `Log.close`."""
         self.datastore.close()
 
-    def _insert_stored_events(self, curs: Any, stored_events: Sequence[StoredEvent], **kwargs: Any) -> None:
+    def _insert_stored_events(self, curs: Any, stored_events: Sequence[StoredEvent], **_: Any) -> None:
         """The library's insert: any duplicate refuses the whole call, as its contract says. Used by its tests alone."""
         self._lock_table(curs)
         events = [(str(e.originator_id), e.originator_version, e.topic, e.state, None, None) for e in stored_events]

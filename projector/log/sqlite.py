@@ -38,8 +38,7 @@ _QUARANTINE = (
     " ON CONFLICT (digest) DO UPDATE SET times = times + 1"
 )
 _COUNT = (
-    "INSERT INTO intake_count (outcome, times) VALUES (?, ?)"
-    " ON CONFLICT (outcome) DO UPDATE SET times = times + excluded.times"
+    "INSERT INTO intake_count (outcome, times) VALUES (?, ?) ON CONFLICT (outcome) DO UPDATE SET times = times + excluded.times"
 )
 
 

@@ -74,7 +74,7 @@ class GroupCommit:
         except ProjectorError as error:
             for _, future in batch:
                 future.set_exception(error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (every waiter gets it: none is swallowed)
             if len(batch) == 1:
                 batch[0][1].set_exception(error)
                 return

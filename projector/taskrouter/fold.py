@@ -66,9 +66,7 @@ def with_deletion_of(state: State, other: State) -> State:
     """`state` knowing of the deletion that `other` knows of: deletions are outside the order, so a re-fold keeps them."""
     head = other.head
     return State(
-        replace(
-            state.head, deletion_order=head.deletion_order, deletion_received_ms=head.deletion_received_ms
-        ),
+        replace(state.head, deletion_order=head.deletion_order, deletion_received_ms=head.deletion_received_ms),
         state.parts,
     )
 
@@ -89,7 +87,7 @@ def _part_after(head: Head, parts: dict[str, Part], callback: Callback) -> tuple
         if sid is None:
             return None
         offer = parts.get(sid) or Reservation(workspace_sid=head.workspace_sid, task_sid=head.task_sid, reservation_sid=sid)
-        return sid, reservation.evolve(cast(Reservation, offer), callback)
+        return sid, reservation.evolve(cast("Reservation", offer), callback)
     if isinstance(head, worker.Worker) and callback.event_type in worker_channel.EVENT_TYPES:
         sid = callback.fields.task_channel_sid
         if sid is None:
@@ -97,7 +95,7 @@ def _part_after(head: Head, parts: dict[str, Part], callback: Callback) -> tuple
         channel = parts.get(sid) or WorkerChannel(
             workspace_sid=head.workspace_sid, worker_sid=head.worker_sid, task_channel_sid=sid
         )
-        return sid, worker_channel.evolve(cast(WorkerChannel, channel), callback)
+        return sid, worker_channel.evolve(cast("WorkerChannel", channel), callback)
     return None
 
 

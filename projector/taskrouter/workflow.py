@@ -13,6 +13,6 @@ class Workflow(Head, frozen=True, kw_only=True):
 initial = Workflow()
 
 
-def evolve(workflow: Workflow, callback: Callback) -> Workflow:
+def evolve(workflow: Workflow, _callback: Callback) -> Workflow:
     """Nothing but existence and deletion, which `head.py` keeps."""
     return workflow

@@ -11,6 +11,6 @@ class Workspace(Head, frozen=True, kw_only=True):
 initial = Workspace()
 
 
-def evolve(workspace: Workspace, callback: Callback) -> Workspace:
+def evolve(workspace: Workspace, _callback: Callback) -> Workspace:
     """Nothing but existence and deletion, which `head.py` keeps."""
     return workspace
