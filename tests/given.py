@@ -72,7 +72,9 @@ def task_canceled(at: float, task_: str = "t", **parameters: str) -> Parameters:
 _STATUS_AFTER = {"created": "reserved", "accepted": "assigned", "wrapup": "wrapping", "rejected": "pending", "timeout": "pending"}
 
 
-def reservation(what: str, at: float, reservation: str = "r", task_: str = "t", worker: str = "ann", **parameters: str) -> Parameters:
+def reservation(
+    what: str, at: float, reservation: str = "r", task_: str = "t", worker: str = "ann", **parameters: str
+) -> Parameters:
     """`reservation("accepted", at=3)`: a reservation callback with task and worker."""
     said = {"TaskAssignmentStatus": _STATUS_AFTER[what]} if what in _STATUS_AFTER else {}
     said |= {
@@ -144,7 +146,9 @@ class Told:
                     "workflow": ("WW",), "task_channel": ("TC",), "worker_channel": ("WK", "TC"), "workspace": ()}[table]  # fmt: skip
         key = (WORKSPACE, *(sid(prefix, name) for prefix, name in zip(prefixes, names, strict=True)))
         if table == "reservation":  # its key names its task too
-            return next(row for (workspace, _, reservation_sid), row in self.rows[table].items() if (workspace, reservation_sid) == key)
+            return next(
+                row for (workspace, _, reservation_sid), row in self.rows[table].items() if (workspace, reservation_sid) == key
+            )
         return self.rows[table][key]
 
 

@@ -33,7 +33,9 @@ OPTIONAL: dict[str, st.SearchStrategy[str]] = {
     "OperatingUnitSid": sids("OU", "one"),
 }  # fmt: skip
 ALWAYS = ("TaskSid", "WorkerSid", "TaskQueueSid", "WorkflowSid", "TaskChannelSid", "ActivitySid", "ReservationSid")
-EVENTS = st.sampled_from([*EVENT_TYPES, *(name for name in EVENT_TYPES if name.startswith(("reservation", "task.", "worker"))), "task.invented"])
+EVENTS = st.sampled_from(
+    [*EVENT_TYPES, *(name for name in EVENT_TYPES if name.startswith(("reservation", "task.", "worker"))), "task.invented"]
+)
 
 
 @st.composite

@@ -54,7 +54,15 @@ class Server:
 
     def _call(self, program: str, *arguments: str) -> None:
         command = [str(self._bin / program), "-D", str(self.data), *arguments]
-        done = subprocess.run(command, cwd="/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, check=False, **self._identity)
+        done = subprocess.run(
+            command,
+            cwd="/",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            check=False,
+            **self._identity,
+        )
         assert done.returncode == 0, f"{program} failed: {done.stdout.decode(errors='replace')[-2000:]}"
 
 

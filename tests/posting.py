@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote_plus
 
 import sqlalchemy as sa
+from hypothesis import HealthCheck, settings
 from sqlalchemy.engine import URL
 from werkzeug.test import TestResponse
 
@@ -27,6 +28,7 @@ from projector.table_sink import TableSink
 from tests.given import PUBLIC_URL, TOKEN, MemoryLog, Parameters, Told, callback, reservation, sid, signed, task, worker
 from webhook import create_app
 
+UNHURRIED = settings(deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
 FORM = "application/x-www-form-urlencoded"
 NOWHERE = database_url("sqlite:///nowhere.db")  # for an application whose log is given; never opened
 

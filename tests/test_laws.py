@@ -143,7 +143,9 @@ def inferred_end_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("planted", [late_off, sort_off, rank_off, beyond_the_page, inferred_end_kept])
-def test_the_law_of_arrival_fails_on_a_planted_bug(monkeypatch: pytest.MonkeyPatch, planted: Callable[[pytest.MonkeyPatch], None]) -> None:
+def test_the_law_of_arrival_fails_on_a_planted_bug(
+    monkeypatch: pytest.MonkeyPatch, planted: Callable[[pytest.MonkeyPatch], None]
+) -> None:
     """A law that cannot fail proves nothing: each planted bug is found within two thousand histories."""
     planted(monkeypatch)
     generator = random.Random(1)

@@ -29,7 +29,12 @@ def test_a_task_from_creation_to_completion() -> None:
     assert (row["status"], row["reason"], row["callback_count"]) == ("completed", "done", 9)
     offer = told.the("reservation", "r")
     assert (offer["status"], offer["inferred"]) == ("completed", False)
-    assert (offer["created_at"], offer["accepted_at"], offer["wrapup_at"], offer["completed_at"]) == (ms(1), ms(4), ms(60), ms(70))
+    assert (offer["created_at"], offer["accepted_at"], offer["wrapup_at"], offer["completed_at"]) == (
+        ms(1),
+        ms(4),
+        ms(60),
+        ms(70),
+    )
 
 
 def test_any_callback_may_be_the_first_one_seen() -> None:
@@ -155,7 +160,12 @@ def test_a_reservation_without_a_sid_is_no_row() -> None:
 def test_entering_another_queue_starts_another_wait() -> None:
     """task-queue.entered dates the entry; a snapshot in another queue dates it too, by TaskQueueEnteredDate if stated."""
     other = {"TaskQueueSid": sid("WQ", "vip"), "TaskQueueName": "VIP"}
-    moved = (task_created(at=0), task("task-queue.entered", at=0.01), task("task-queue.moved", at=30), task("task-queue.entered", at=30.01, **other))
+    moved = (
+        task_created(at=0),
+        task("task-queue.entered", at=0.01),
+        task("task-queue.moved", at=30),
+        task("task-queue.entered", at=30.01, **other),
+    )
     row = given(*moved).the("task", "t")
     assert (row["task_queue_name"], row["queue_entered_at"]) == ("VIP", ms(30.01))
     stated = given(*moved[:2], task("task.updated", at=40, TaskQueueEnteredDate=str(ms(35)), **other)).the("task", "t")
@@ -164,13 +174,17 @@ def test_entering_another_queue_starts_another_wait() -> None:
 
 def test_the_end_itself_dates_better_than_a_snapshot_of_it() -> None:
     """A reservation callback may show the task completed some milliseconds before task.completed is stamped."""
-    row = given(task_created(at=0), reservation("completed", at=9, TaskAssignmentStatus="completed"), task_completed(at=9.1)).the("task", "t")
+    row = given(task_created(at=0), reservation("completed", at=9, TaskAssignmentStatus="completed"), task_completed(at=9.1)).the(
+        "task", "t"
+    )
     assert row["completed_at"] == ms(9.1)
 
 
 def test_a_missing_parameter_is_not_a_cleared_value() -> None:
     """What a callback does not say stays as known."""
-    row = given(task_created(at=0, TaskPriority="9", Reason="why"), callback("task.updated", at=1, TaskSid=sid("WT", "t"))).the("task", "t")
+    row = given(task_created(at=0, TaskPriority="9", Reason="why"), callback("task.updated", at=1, TaskSid=sid("WT", "t"))).the(
+        "task", "t"
+    )
     assert (row["priority"], row["reason"], row["task_queue_name"], row["status"]) == (9, "why", "Support", "pending")
 
 
@@ -178,7 +192,9 @@ def test_attributes_are_values_not_text() -> None:
     """Escaped slashes, blanks and key order do not matter; what cannot be read leaves what was known, marked."""
     escaped = given(task_created(at=0, TaskAttributes='{"b": 1, "a": "x\\/y"}')).the("task", "t")
     assert escaped["attributes"] == '{"a":"x/y","b":1}'
-    broken = given(task_created(at=0, TaskAttributes='{"a":1}'), task("task.updated", at=1, TaskAttributes="{oops")).the("task", "t")
+    broken = given(task_created(at=0, TaskAttributes='{"a":1}'), task("task.updated", at=1, TaskAttributes="{oops")).the(
+        "task", "t"
+    )
     assert (broken["attributes"], broken["attributes_readable"]) == ('{"a":1}', False)
 
 
@@ -232,7 +248,9 @@ def test_whole_seconds_do_when_milliseconds_are_missing() -> None:
     assert (row["created_at"], row["timed_by_receipt_count"]) == (ms(3), 0)
 
 
-@pytest.mark.parametrize("event", ["workflow.timeout", "workflow.skipped", "workflow.rejected", "reservation.updated", "workflow.entered"])
+@pytest.mark.parametrize(
+    "event", ["workflow.timeout", "workflow.skipped", "workflow.rejected", "reservation.updated", "workflow.entered"]
+)
 def test_events_that_only_show_a_snapshot(event: str) -> None:
     """Their status is what they state; none of them ends a task by itself."""
     row = given(task_created(at=0), task(event, at=1, TaskPriority="4")).the("task", "t")

@@ -91,7 +91,10 @@ def test_unknown_types_change_nothing_but_what_they_mention() -> None:
 def test_other_spellings_do_the_same(spelling: str, canonical: str) -> None:
     """Event Streams and third parties spell some types differently."""
     body = {"TaskSid": sid("WT", "t"), "TaskQueueSid": sid("WQ", "q"), "TaskAssignmentStatus": "canceled"}
-    one, other = given(callback(spelling, at=1, Sid=sid("EV", "1"), **body)), given(callback(canonical, at=1, Sid=sid("EV", "1"), **body))
+    one, other = (
+        given(callback(spelling, at=1, Sid=sid("EV", "1"), **body)),
+        given(callback(canonical, at=1, Sid=sid("EV", "1"), **body)),
+    )
     assert one.rows == other.rows
 
 

@@ -11,7 +11,9 @@ VOICE = {"TaskChannelSid": sid("TC", "voice"), "TaskChannelUniqueName": "voice"}
 
 def test_a_worker_is_in_the_activity_it_entered_last() -> None:
     """worker.created and worker.activity.update say which activity, and since when."""
-    row = given(worker("created", at=0, activity="Offline"), worker("activity.update", at=10, activity="Idle")).the("worker", "ann")
+    row = given(worker("created", at=0, activity="Offline"), worker("activity.update", at=10, activity="Idle")).the(
+        "worker", "ann"
+    )
     assert (row["activity_name"], row["activity_since"], row["created_at"]) == ("Idle", ms(10), ms(0))
 
 
@@ -55,7 +57,11 @@ def test_an_imported_lying_deletion_takes_effect_at_the_last_fact() -> None:
 def test_an_honest_deletion_takes_effect_at_its_stamp() -> None:
     """A stamp later than every other callback of the worker is believed."""
     row = given(worker("deleted", at=60), worker("created", at=0), received_at=100).the("worker", "ann")
-    assert (row["deleted_at"], row["deleted_at_basis"], row["last_event_sid"]) == (ms(60), "stamp", worker("deleted", at=60)["Sid"])
+    assert (row["deleted_at"], row["deleted_at_basis"], row["last_event_sid"]) == (
+        ms(60),
+        "stamp",
+        worker("deleted", at=60)["Sid"],
+    )
 
 
 def test_a_deletion_makes_no_later_callback_late() -> None:
@@ -79,7 +85,9 @@ def test_capacity_and_availability_of_one_channel() -> None:
 
 def test_an_availability_update_is_no_capacity_update() -> None:
     """WorkerChannelAvailableCapacity of an availability update is kept as reported and configures nothing."""
-    told = given(worker("channel.availability.update", at=2, WorkerChannelAvailable="1", WorkerChannelAvailableCapacity="66", **VOICE))
+    told = given(
+        worker("channel.availability.update", at=2, WorkerChannelAvailable="1", WorkerChannelAvailableCapacity="66", **VOICE)
+    )
     row = told.the("worker_channel", "ann", "voice")
     assert (row["available"], row["updated_capacity"], row["reported_available_capacity"]) == (True, None, "66")
 
@@ -99,5 +107,7 @@ def test_a_capacity_stated_by_a_reservation_is_known_without_folding_the_worker(
 @pytest.mark.parametrize("capacity", ["-1", "many", "", "9" * 40])
 def test_a_capacity_that_is_none_configures_nothing(capacity: str) -> None:
     """Negative and unreadable capacities stay raw."""
-    row = given(worker("capacity.update", at=1, WorkerChannelAvailableCapacity=capacity, **VOICE)).the("worker_channel", "ann", "voice")
+    row = given(worker("capacity.update", at=1, WorkerChannelAvailableCapacity=capacity, **VOICE)).the(
+        "worker_channel", "ann", "voice"
+    )
     assert row["updated_capacity"] is None

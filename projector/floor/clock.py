@@ -13,7 +13,7 @@ class Life:
     __slots__ = ("steps", "turn")
 
     def __init__(self, steps: Steps) -> None:
-        """`steps` are taken one by one, each when the one before it said."""
+        """Take a life by its steps, which are gone one by one."""
         self.steps = steps
         self.turn = 0
 
@@ -25,7 +25,7 @@ class Clock:
     """
 
     def __init__(self, start_ms: float) -> None:
-        """It is `start_ms`, epoch milliseconds, and nobody lives yet."""
+        """Start at `start_ms`, epoch milliseconds, with nobody alive."""
         self.now_ms = start_ms
         self._turns: list[tuple[float, int, Life]] = []
         self._given = 0

@@ -11,7 +11,7 @@ from projector.floor.routing import PATIENCE_TURNS, cancel, filter_told, routed
 from projector.floor.things import ANY_LANGUAGE, CANCELED, PENDING, Channel, Target, Task
 
 FAILS = 0.001  # of the tasks are for one worker only, who is not there in time (RoutingTarget)
-NO_OTHER_LANGUAGE = ("german",)
+NO_OTHER_LANGUAGE = ("german", "french")
 FAILED_REASON = "RoutingTarget SLA for Reservation creation was not met"  # Twilio's SDK's words
 
 
@@ -86,7 +86,7 @@ def _created(office: Office, task: Task) -> Steps:
 
 
 def _targets(office: Office, task: Task) -> Sequence[Target]:
-    """Steps of the workflow: skill and language, then the skill, then everyone. Who speaks German waits for somebody who does."""
+    """List the workflow's steps: skill and language, then the skill, then everyone. Some insist on their language."""
     skill = task.target.queue.skill
     if task.language in NO_OTHER_LANGUAGE:
         return (task.target, office.targets["", task.language])

@@ -14,7 +14,8 @@ Taking: TypeAlias = Generator[
 ACCEPTED, REJECTED, TIMEOUT, WITHDRAWN = "accepted", "rejected", "timeout", "withdrawn"
 CALLER, TRANSFEROR = "caller", "transferor"  # who may withdraw an offer
 
-REJECTS, MISSES, WITHDRAWS = 0.05, 0.025, 0.02  # of the offers
+REJECTS, MISSES = 0.05, 0.025  # of the offers
+WITHDRAWS = {CALLER: 0.02, TRANSFEROR: 0.1}  # of the offers
 SEVERAL, SEVERAL_WORKERS = 0.03, 3  # offers to several workers at once (MaxReservedWorkers)
 RING_SHARE, RING_MAX_MS = 0.08, 8_000.0  # until an answer: of the whole handling time
 RING_TIMEOUT_MAX_MS = 120_000.0  # Twilio's default of a reservation's timeout
@@ -64,7 +65,7 @@ def offered(office: Office, task: Task, workers: Sequence[Worker], withdraws: st
     """One reservation each; the first yes has the task and the others are rescinded. `withdraws` is who may call it off."""
     pending = _reserved(office, task, workers)
     elapsed_ms = 0.0
-    for after_ms, answer, reservation in _answers(office, pending):
+    for after_ms, answer, reservation in _answers(office, pending, WITHDRAWS[withdraws]):
         yield after_ms - elapsed_ms
         elapsed_ms = after_ms
         if answer == WITHDRAWN:
@@ -91,7 +92,7 @@ def _reserved(office: Office, task: Task, workers: Sequence[Worker]) -> list[Res
     return reservations
 
 
-def _answers(office: Office, reservations: Sequence[Reservation]) -> list[tuple[float, str, Reservation]]:
+def _answers(office: Office, reservations: Sequence[Reservation], withdrawals: float) -> list[tuple[float, str, Reservation]]:
     """Draw what each worker will say and after how long, in that order; whoever withdraws does it before everyone has answered."""
     random = office.random
     ring_ms = min(RING_MAX_MS, RING_SHARE * office.pace.handle_ms(reservations[0].task.channel))
@@ -102,7 +103,7 @@ def _answers(office: Office, reservations: Sequence[Reservation]) -> list[tuple[
         answer = TIMEOUT if chance < MISSES else REJECTED if chance < MISSES + REJECTS else ACCEPTED
         after_ms = timeout_ms if answer == TIMEOUT else min(random.expovariate(1 / ring_ms), timeout_ms)
         answers.append((after_ms, answer, reservation))
-    if random.random() < WITHDRAWS:
+    if random.random() < withdrawals:
         answers.append((random.random() * answers[0][0], WITHDRAWN, reservations[0]))
     if len(answers) > 1:
         answers.sort(key=_after_ms)

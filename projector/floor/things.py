@@ -176,6 +176,6 @@ class Reservation:
     __slots__ = ("sid", "task", "version", "worker")
 
     def __init__(self, sid: str, task: Task, worker: Worker) -> None:
-        """It is pending, and told by nobody yet."""
+        """Begin a reservation that nobody has told of yet."""
         self.sid, self.task, self.worker = sid, task, worker
         self.version = 0

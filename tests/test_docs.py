@@ -1,0 +1,92 @@
+"""What the README says is so."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from projector.cli import commands
+from projector.config import SETTINGS
+from projector.taskrouter.event_types import EVENT_TYPES, SPELLINGS
+from tests.databases import Databases
+from tests.given import text_url
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def rows(header: str) -> dict[str, str]:
+    """A table of the README: first cell → last cell."""
+    body = README.partition(f"| {header} |")[2].partition("\n\n")[0]
+    cells = [line.strip("|").split(" | ") for line in body.splitlines()[2:]]
+    return {row[0].strip().strip("`"): row[-1].strip() for row in cells}
+
+
+def test_the_event_table_is_the_one_in_the_code() -> None:
+    """Every EventType stands in the README with the effect the code states."""
+    expected = {name: event.effect for name, event in EVENT_TYPES.items()}
+    expected |= {name: f"another spelling of `{canonical}`" for name, canonical in SPELLINGS.items()}
+    assert rows("EventType | what changes") == expected
+
+
+def test_the_settings_table_is_the_one_in_the_code() -> None:
+    """Every setting stands in the README with its meaning, and the code reads no other from the environment."""
+    assert rows("setting | default | meaning") == {name: meaning for name, (_, meaning) in SETTINGS.items()}
+
+
+def test_every_command_is_in_the_readme_and_has_an_example() -> None:
+    """A command nobody can find is not there."""
+    shown = [command for command in commands.commands.values() if not command.hidden]
+    for command in shown:
+        assert f"`projector {command.name}" in README
+        assert "Example: projector" in (command.help or "")
+
+
+def test_every_make_target_of_the_readme_exists() -> None:
+    """`make …` in the README names targets of the Makefile."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:\$ |`)make ([a-z-]+)", README)) <= targets
+
+
+def test_the_commands_of_the_readme_run(databases: Databases, tmp_path: Path) -> None:
+    """The console block under Commands, line by line, on an empty database."""
+    block = README.partition("## Commands")[2].partition("```console\n")[2].partition("```")[0]
+    environment = {**os.environ, "PROJECTOR_DATABASE_URL": text_url(databases.new("sqlite", migrated=False))}
+    lines = block.splitlines()
+    ran = [line[2:] for line in lines if line.startswith("$ ")]
+    assert len(ran) >= 4
+    for line in ran:
+        command = line.replace("projector", f"{sys.executable} -m projector", 1)
+        done = subprocess.run(command, shell=True, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S602
+        assert done.returncode == 0, (line, done.stderr)
+        said = lines[lines.index(f"$ {line}") + 1 : lines.index(f"$ {line}") + 2]
+        assert not said or said[0].startswith("$") or done.stdout.strip() == said[0]
+
+
+def test_compose_names_commands_that_exist_and_no_password() -> None:
+    """Each service of ours runs a command of ours, with the health checks' paths; secrets have no default."""
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    services = compose["services"]
+    assert [services[name]["command"][0] for name in ("migrate", "serve", "run")] == ["migrate", "serve", "run"]
+    assert set(services["serve"]["environment"]) <= set(SETTINGS)
+    for secret in ("PROJECTOR_DATABASE_PASSWORD", "TWILIO_AUTH_TOKEN"):
+        assert f"${{{secret}:?" in (ROOT / "docker-compose.yml").read_text()
+    assert "ports" not in services["postgres"]
+
+
+def test_the_version_is_told_once() -> None:
+    """pyproject's version is what `projector --version` says."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    said = subprocess.run([sys.executable, "-m", "projector", "--version"], capture_output=True, text=True, check=True).stdout
+    assert said.strip().endswith(version)
+
+
+@pytest.mark.parametrize("path", sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("projector/**/*.py")))
+def test_no_module_is_named_for_nothing(path: str) -> None:
+    """A module is named for what it knows."""
+    assert Path(path).stem not in {"utils", "helpers", "manager", "common", "base", "misc"}
