@@ -126,7 +126,7 @@ def look(log: Any, engine: sa.Engine) -> dict[str, Any]:
     )
     with reading(engine) as connection:
         now_ms = projected(connection).event_at or 0
-        activities = dict(connection.execute(by_activity.order_by(worker.activity_name)).tuples().all())
+        activities: dict[str | None, int] = dict(connection.execute(by_activity.order_by(worker.activity_name)).tuples().all())
         queues = [
             {"queue": name, "waiting": count, "longest": (now_ms - oldest) // 1000 if oldest else 0, "in_progress": busy}
             for name, count, oldest, busy in connection.execute(by_queue.order_by(queue.friendly_name))

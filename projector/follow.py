@@ -13,10 +13,11 @@ import sqlalchemy as sa
 
 from projector.config import Config
 from projector.database import open_engine
-from projector.errors import LogMismatch, NotMigrated, StandingBy, StoreUnavailable
+from projector.errors import NotMigrated, StandingBy, StoreUnavailable
 from projector.lease import LEASE_MS, Lease
 from projector.log import Log, open_log
 from projector.project import folded_page, refold
+from projector.status import check_position
 from projector.table_sink import TableSink, projected, reading, writing
 from projector.taskrouter.fold import FOLD_VERSION
 
@@ -58,7 +59,11 @@ def _work(log: Log, engine: sa.Engine, stop: threading.Event) -> None:
     sink = TableSink(engine, lease)
     _take(engine, lease)
     try:
-        check_position(log, engine)
+        with reading(engine) as connection:
+            row = projected(connection)
+        check_position(log, row)
+        if row.fold_version != FOLD_VERSION:
+            logger.warning("rebuild_due", extra={"tables_fold_version": row.fold_version, "fold_version": FOLD_VERSION})
         position = _heal(log, sink)
         logger.info("projecting", extra={"position": position})
         poll, renewed = POLL_SECONDS[0], time.monotonic()
@@ -102,20 +107,3 @@ def _heal(log: Log, sink: TableSink) -> int:
     if batch is not None:
         sink.save(batch)
     return position
-
-
-def check_position(log: Log, engine: sa.Engine) -> None:
-    """Refuse tables that were projected from another log: a restored backup, another file. Raises `LogMismatch`."""
-    with reading(engine) as connection:
-        row = projected(connection)
-    if row.fold_version != FOLD_VERSION:
-        logger.warning("rebuild_due", extra={"tables_fold_version": row.fold_version, "fold_version": FOLD_VERSION})
-    if row.position == 0:
-        return
-    end, originator = log.end(), log.originator_at(row.position)
-    if originator != row.originator_id:
-        problem = f"which ends at {end}" if row.position > end else f"which has {originator} there, not {row.originator_id}"
-        raise LogMismatch(
-            f"The tables stand at position {row.position} of a log, {problem}: one of them was restored from a backup. "
-            f"Restore both from one backup, or migrate an empty database for the tables and project again."
-        )

@@ -70,15 +70,20 @@ class Family:
             self._start(name)
 
     def tend(self) -> int | None:
-        """Restart whoever died, with growing pauses; a status when one refused and a person is needed."""
+        """Restart whoever died, with growing pauses. A status when the web server refused: without it there is nothing to do.
+
+        A loop that refused stays down, its sentence on standard error: callbacks are stored all the same, and `/readyz` says why.
+        """
         now = time.monotonic()
         for name, process in list(self._running.items()):
             status = process.poll()
             if status is None:
                 continue
-            if status == NEEDS_A_PERSON:
-                return status
             del self._running[name]
+            if status == NEEDS_A_PERSON:
+                if name == "web":
+                    return status
+                continue
             self._restart_at[name] = now + self._wait[name]
             self._wait[name] = min(2 * self._wait[name], BACKOFF_SECONDS[1])
         for name, at in list(self._restart_at.items()):

@@ -5,6 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from projector import tables
+from projector.errors import LogMismatch
 from projector.log import Log
 from projector.log.entry import recorded_ms
 from projector.table_sink import projected, reading
@@ -12,10 +13,14 @@ from projector.taskrouter.fold import FOLD_VERSION
 
 
 def progress(log: Log, engine: sa.Engine, now_ms: int) -> dict[str, Any]:
-    """How far the tables are behind the log, in callbacks and in the age of the oldest one not projected."""
+    """How far the tables are behind the log, in callbacks and in the age of the oldest one not projected.
+
+    Raises `LogMismatch` when they are another log's.
+    """
     with reading(engine) as connection:
         row = projected(connection)
         incomplete = connection.execute(sa.select(sa.func.count()).select_from(tables.incomplete_unit)).scalar_one()
+    check_position(log, row)
     end, waiting = log.end(), log.read(row.position, 1)
     lag_seconds = max(0.0, (now_ms - recorded_ms(waiting[0].state)) / 1000) if waiting else 0.0
     return {
@@ -26,6 +31,24 @@ def progress(log: Log, engine: sa.Engine, now_ms: int) -> dict[str, Any]:
         "incomplete_units": incomplete,
         "rebuild_due": row.fold_version != FOLD_VERSION,
     }
+
+
+def check_position(log: Log, row: Any) -> None:
+    """Refuse tables (their projection's row) that were projected from another log: a restored backup, another file.
+
+    Raises `LogMismatch`.
+    """
+    if row.position == 0:
+        return
+    originator = log.originator_at(row.position)
+    if originator == row.originator_id:
+        return
+    end = log.end()
+    problem = f"which ends at {end}" if row.position > end else f"which has {originator} there, not {row.originator_id}"
+    raise LogMismatch(
+        f"The tables stand at position {row.position} of a log, {problem}: one of them was restored from a backup. "
+        "Restore both from one backup, or migrate an empty database for the tables and project again."
+    )
 
 
 def status(log: Log, engine: sa.Engine, now_ms: int) -> dict[str, Any]:

@@ -137,14 +137,14 @@ def arrived(log: Log | MemoryLog, *callbacks: Parameters, source: str = "callbac
 class Told:
     """The rows that callbacks come to, by table and Sid."""
 
-    def __init__(self, rows: dict[str, dict[tuple[str, ...], dict[str, Any]]]) -> None:
-        self.rows = rows
+    def __init__(self, rows: dict[str, dict[tuple[str, ...], dict[str, Any]]], workspace: str = WORKSPACE) -> None:
+        self.rows, self.workspace = rows, workspace
 
     def the(self, table: str, *names: str) -> dict[str, Any]:
         """One row: `the("task", "t")`, `the("worker_channel", "ann", "voice")`."""
         prefixes = {"task": ("WT",), "reservation": ("WR",), "worker": ("WK",), "activity": ("WA",), "task_queue": ("WQ",),
                     "workflow": ("WW",), "task_channel": ("TC",), "worker_channel": ("WK", "TC"), "workspace": ()}[table]  # fmt: skip
-        key = (WORKSPACE, *(sid(prefix, name) for prefix, name in zip(prefixes, names, strict=True)))
+        key = (self.workspace, *(sid(prefix, name) for prefix, name in zip(prefixes, names, strict=True)))
         if table == "reservation":  # its key names its task too
             return next(
                 row for (workspace, _, reservation_sid), row in self.rows[table].items() if (workspace, reservation_sid) == key

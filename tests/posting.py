@@ -25,7 +25,7 @@ from projector.migrate import migration_engine
 from projector.project import project
 from projector.status import progress
 from projector.table_sink import TableSink
-from tests.given import PUBLIC_URL, TOKEN, MemoryLog, Parameters, Told, callback, reservation, sid, signed, task, worker
+from tests.given import PUBLIC_URL, TOKEN, WORKSPACE, MemoryLog, Parameters, Told, callback, reservation, sid, signed, task, worker
 from webhook import create_app
 
 UNHURRIED = settings(deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
@@ -46,6 +46,9 @@ class KeepingLog(MemoryLog):
     def __init__(self) -> None:
         super().__init__()
         self.rejected: list[Rejected] = []
+
+    def clear(self) -> None:
+        self.__init__()
 
     def append(self, arrivals: Any) -> list[Outcome]:
         self.rejected += [arrival for arrival in arrivals if isinstance(arrival, Rejected)]
@@ -84,13 +87,13 @@ class Webhook:
         with disposing(migration_engine(self.config.database_url)) as engine, engine.connect() as connection:
             return [tuple(row) for row in connection.execute(sa.select(c.reason, c.body, c.times).order_by(c.reason, c.body))]
 
-    def tables(self) -> Told:
+    def tables(self, workspace: str = WORKSPACE) -> Told:
         """The rows after projecting all that is stored."""
         assert self.engine is not None
         sink = TableSink(self.engine)
         project(self.log, sink)
         assert sink.incomplete() == set()
-        return Told(sink.rows())
+        return Told(sink.rows(), workspace)
 
     def _progress(self, now_ms: int) -> dict[str, object]:
         return progress(self.log, self.engine, now_ms) if self.engine is not None else {}

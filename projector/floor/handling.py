@@ -119,7 +119,7 @@ def _to_queue(office: Office, giver: Reservation, target: Target, *, cold: bool)
     yield from moved(office, task, target)
     office.say_of_task("task-queue.entered", task, f"entered TaskQueue {target.queue.name}")
     yield office.pace.latency_ms
-    return (yield from routed(office, task, [target], but_for=giver.worker))
+    return (yield from routed(office, task, [target], giver.worker, CALLER if cold else TRANSFEROR))
 
 
 def _kept(office: Office, giver: Reservation, told: Told, *, cold: bool) -> Reservation | None:

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from projector.floor.office import Office
 from projector.floor.shift import miss
-from projector.floor.things import ASSIGNED, CANCELED, DELETED, OVER, PENDING, RESERVED, Reservation, Target, Task, Told, Worker
+from projector.floor.things import ASSIGNED, CANCELED, DELETED, PENDING, RESERVED, Reservation, Target, Task, Told, Worker
 
 Taking: TypeAlias = Generator[
     float, None, Reservation | None
@@ -23,10 +23,13 @@ TARGET_TIMEOUT_TURNS, PATIENCE_TURNS = 0.6, 4.0  # in tasks' time of one worker
 SKIPS, DELETES = 0.02, 0.02  # of the timeouts skip forward; of the abandoned tasks are deleted instead of canceled
 
 
-def routed(office: Office, task: Task, targets: Sequence[Target], but_for: Worker | None = None) -> Taking:
-    """Through the targets until a worker accepts. With nobody's yes the task may be over (hung up), or not: that is the caller's matter.
+def routed(
+    office: Office, task: Task, targets: Sequence[Target], but_for: Worker | None = None, withdraws: str = CALLER
+) -> Taking:
+    """Through the targets until a worker accepts. If none does, the task is over (hung up), its transferor's again, or pending.
 
-    `but_for` is who transfers the task: then these are attempts of a transfer, and the transferor is offered it last.
+    `but_for` is who transfers the task: these are attempts of a transfer then, and others are asked first. `withdraws` is
+    who may call an offer off.
     """
     for number, target in enumerate(targets):
         if number:
@@ -34,8 +37,8 @@ def routed(office: Office, task: Task, targets: Sequence[Target], but_for: Worke
         until_ms = office.clock.now_ms + TARGET_TIMEOUT_TURNS * office.pace.turn_ms
         refused = but_for
         while workers := (yield from _found(office, task, target, until_ms, refused)):
-            taken = yield from offered(office, task, workers, CALLER)
-            if taken is not None or task.status in OVER:
+            taken = yield from offered(office, task, workers, withdraws)
+            if taken is not None or task.status != PENDING:
                 return taken
             if but_for is not None:
                 still = {"TransferStatus": "initiated"}

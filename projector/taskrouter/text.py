@@ -13,7 +13,7 @@ SID_MAX_LENGTH = 64  # a SID has 34 characters; what is longer is no SID and wou
 JSON_MAX_DEPTH = 64
 JSON_MAX_LENGTH = 65_536  # Twilio allows 4,096 characters of attributes
 EARLIEST_MS = 946_684_800_000  # 2000-01-01: TaskRouter is younger; anything before is no time of an event
-LATEST_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999, the last moment both databases and Python can write
+LATEST_MS = 253_370_764_800_000  # 9999-01-01: a later moment may be beyond what Python can hold in a server's time zone
 
 
 def clean(text: str) -> str:
