@@ -24,7 +24,8 @@ from sqlalchemy.engine import URL
 from projector import tables
 from projector.database import database_url, disposing, open_engine
 from projector.errors import ProjectorError
-from projector.floor import Floor, Poster, deliveries, play
+from projector.floor.center import Floor
+from projector.floor.delivery import Poster, deliveries, play
 from projector.log import open_log
 from projector.migrate import migrate
 from projector.processes import Family, check_port, stop_on_signals
@@ -126,7 +127,7 @@ def look(log: Any, engine: sa.Engine) -> dict[str, Any]:
     )
     with reading(engine) as connection:
         now_ms = projected(connection).event_at or 0
-        activities: dict[str | None, int] = dict(connection.execute(by_activity.order_by(worker.activity_name)).tuples().all())
+        activities = {row[0]: row[1] for row in connection.execute(by_activity.order_by(worker.activity_name))}
         queues = [
             {"queue": name, "waiting": count, "longest": (now_ms - oldest) // 1000 if oldest else 0, "in_progress": busy}
             for name, count, oldest, busy in connection.execute(by_queue.order_by(queue.friendly_name))

@@ -7,13 +7,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO
 
 from projector.errors import Misconfigured
 
 END_SECONDS = 10.0
 BACKOFF_SECONDS = (0.5, 10.0)
+STOPS = (signal.SIGTERM, signal.SIGINT)
 NEEDS_A_PERSON = 2  # exit status of a refusal: restarting would only repeat it
 
 Commands = Mapping[str, Sequence[str]]
@@ -22,14 +23,33 @@ Commands = Mapping[str, Sequence[str]]
 def stop_on_signals() -> threading.Event:
     """An event that SIGTERM and SIGINT set."""
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    on_signals(stop.set)
     return stop
+
+
+def on_signals(act: Callable[[], None]) -> None:
+    """Call this at every SIGTERM and SIGINT, in a thread of its own.
+
+    Not in a handler: that interrupts the main thread anywhere, also where it holds the lock that `Event.set` needs.
+    """
+    wakes, woken = socket.socketpair()
+    woken.setblocking(False)
+    signal.set_wakeup_fd(woken.fileno())
+    for number in STOPS:
+        signal.signal(number, lambda *_: None)
+
+    def attend() -> None:
+        with woken:
+            while wakes.recv(1):
+                act()
+
+    threading.Thread(target=attend, name="signals", daemon=True).start()
 
 
 def end_with_parent() -> None:
     """End this process (SIGTERM) when the one that started it is gone, even by SIGKILL, so that no port stays taken."""
-    parent = os.getppid()
+    told = os.environ.pop("PROJECTOR_PARENT", "")  # by `Family`: it may be gone before we can look
+    parent = int(told) if told else os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -59,7 +79,7 @@ class Family:
         """`diary` takes their standard error instead of ours."""
         self._commands = commands
         self._diary = diary
-        self._environment = {**os.environ, **environment, "PROJECTOR_PARENT": "1"}
+        self._environment = {**os.environ, **environment, "PROJECTOR_PARENT": str(os.getpid())}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._wait = dict.fromkeys(commands, BACKOFF_SECONDS[0])
         self._restart_at: dict[str, float] = {}

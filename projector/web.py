@@ -14,9 +14,10 @@ from granian.server import Server
 
 from projector import logs
 from projector.config import Config, read_config
-from projector.processes import end_with_parent
+from projector.processes import STOPS, end_with_parent, on_signals
 
 THREADS = 32  # requests of one process that may wait for one commit together
+CONNECTIONS = 2_048  # taken at once; beyond them, and with few, slow clients would keep everybody waiting
 HEADER_READ_TIMEOUT_MS = 10_000
 DRAIN_SECONDS = 8
 LINGER_SECONDS = 0.5  # connections made before SIGTERM are accepted for so long; the kernel would reset them otherwise
@@ -26,7 +27,7 @@ def serve_http(config: Config, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT; requests that are being answered are finished first."""
     with tempfile.TemporaryDirectory(prefix="projector-metrics-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(Path(folder))
-        Server(
+        server = _Server(
             "projector.web:application",
             factory=True,
             interface=Interfaces.WSGI,
@@ -35,26 +36,40 @@ def serve_http(config: Config, host: str, port: int) -> None:
             port=port,
             workers=config.web_processes,
             blocking_threads=THREADS,
-            backpressure=THREADS * 4,
+            backpressure=CONNECTIONS,
             http1_settings=HTTP1Settings(header_read_timeout=HEADER_READ_TIMEOUT_MS),
             respawn_failed_workers=True,
             respawn_interval=0.5,
             workers_kill_timeout=DRAIN_SECONDS,
             log_enabled=False,
             websockets=False,
-        ).serve()
+        )
+        on_signals(server.interrupt)
+        server.serve()
+
+
+class _Server(Server):
+    """Granian's, which sets an event in its signal handler: there it may wait for ever for a lock that it holds itself."""
+
+    def signal_handler_interrupt(self, *_: object) -> None:
+        """Nothing: `interrupt` is called instead, in a thread."""
+
+    def interrupt(self) -> None:
+        """Stop serving."""
+        super().signal_handler_interrupt()
 
 
 def application() -> Flask:
     """The application of one server process."""
+    linger_on_signals()
+    end_with_parent()
+
     from projector.database import open_engine
     from projector.log import open_log
     from projector.status import progress
     from webhook import create_app
 
     logs.configure()
-    linger_on_signals()
-    end_with_parent()
     config = read_config()
     log, engine = open_log(config.database_url), open_engine(config.database_url)
     return create_app(config, log, lambda now_ms: progress(log, engine, now_ms))
@@ -65,15 +80,16 @@ def linger_on_signals() -> None:
 
     Blocked here, before any other thread begins, so that every thread inherits it and one alone waits for them.
     """
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    signal.set_wakeup_fd(-1)
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    inherited = {number: signal.getsignal(number) for number in STOPS}
 
     def hand_over() -> None:
         while True:
-            number = signal.sigwait(numbers)
+            number = signal.sigwait(STOPS)
             time.sleep(LINGER_SECONDS)
-            handler = signal.getsignal(number)
-            if callable(handler):
-                handler(number, None)
+            while (handler := signal.getsignal(number)) is inherited[number] or not callable(handler):
+                time.sleep(0.05)  # the server, still starting, has not put its own yet
+            handler(number, None)
 
     threading.Thread(target=hand_over, name="linger", daemon=True).start()

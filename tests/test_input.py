@@ -182,7 +182,7 @@ STORED: dict[str, Told] = {
     "stamp in words": by_receipt(TimestampMs="yesterday", Timestamp="2026-02-02T02:40:00Z"),
     "negative stamp": by_receipt(TimestampMs="-1", Timestamp="-1"),
     "stamp zero": by_receipt(TimestampMs="0", Timestamp="0"),
-    "stamp of the year 9999": by_receipt(TimestampMs=str(END_OF_TIME_MS)),
+    "stamp of the year 9999": by_receipt(TimestampMs=str(END_OF_TIME_MS), Timestamp=str(END_OF_TIME_MS // 1000)),
     "stamp of the year 33658": by_receipt(TimestampMs="9" * 15, Timestamp="9" * 11),
     "stamp beyond a bigint": by_receipt(TimestampMs="9" * 20, Timestamp="9" * 20),
     "unreadable milliseconds": stamped(ms(2), TimestampMs="NaN", Timestamp=str(ms(2) // 1000)),

@@ -131,6 +131,14 @@ def test_many_different_callbacks_at_once_are_all_stored(webhook: Webhook) -> No
     assert len({row.originator_id for row in webhook.stored()}) == len(webhook.stored()) == 400
 
 
+def test_a_large_callback_does_not_trouble_the_next_one(webhook: Webhook) -> None:
+    """Each append reads the newest stored document for its receipt stamp, whatever its size."""
+    for at in range(20):
+        assert is_accepted(webhook.post(task_created(2 * at, TaskAttributes="[" + "1," * 20_000 + "1]")))
+        assert is_accepted(webhook.post(task_created(2 * at + 1)))
+    assert len(webhook.stored()) == 40
+
+
 # 403
 
 

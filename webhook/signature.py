@@ -7,8 +7,9 @@ import base64
 import hmac
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlparse
 
-from twilio.request_validator import RequestValidator
+from twilio.request_validator import RequestValidator, add_port, remove_port
 
 from projector.config import ANY_ACCOUNT
 
@@ -20,6 +21,7 @@ class Signatures:
 
     def __init__(self, public_url: str, tokens: Mapping[str, Sequence[str]]) -> None:
         self._url = public_url
+        self._spellings = [spelling(urlparse(public_url)).encode() for spelling in (remove_port, add_port)]  # as Twilio's validator
         self._tokens = tokens
         self._validators = {account: [RequestValidator(token) for token in of] for account, of in tokens.items()}
 
@@ -32,7 +34,8 @@ class Signatures:
 
     def accept_bytes(self, account_sid: str, pairs: Iterable[tuple[bytes, bytes]], signature: str) -> bool:
         """The same for a form that is not UTF-8, which Twilio's validator cannot take: the signature over its bytes."""
-        signed = self._url.encode() + b"".join(name + value for name, value in sorted(set(pairs)))
+        signed = b"".join(name + value for name, value in sorted(set(pairs)))
         tokens = self._tokens.get(account_sid) or self._tokens.get(ANY_ACCOUNT, ())
-        digests = (base64.b64encode(hmac.digest(token.encode(), signed, "sha1")) for token in tokens)
-        return any(hmac.compare_digest(digest, signature.encode("utf-8", "replace")) for digest in digests)
+        given = signature.encode("utf-8", "replace")
+        digests = (hmac.digest(token.encode(), url + signed, "sha1") for token in tokens for url in self._spellings)
+        return any(hmac.compare_digest(base64.b64encode(digest), given) for digest in digests)

@@ -1,6 +1,5 @@
 """Callbacks on their way: late, twice or never; signed and posted, over real HTTP, to this machine and no other."""
 
-import contextlib
 import heapq
 import http.client
 import ipaddress
@@ -19,7 +18,7 @@ Sent: TypeAlias = tuple[int, dict[str, str]]  # epoch milliseconds, the paramete
 
 NOT_CONNECTED = 0  # the status of a post that got no answer
 WAITING_PER_CONNECTION = 64
-LOOK_UP_SECONDS = 0.2  # how often a full queue looks whether it shall stop
+LOOK_UP_SECONDS = 0.2  # how often those who wait look whether they shall stop
 
 
 def deliveries(
@@ -84,8 +83,9 @@ class Poster:
         self._counts: Counter[int] = Counter()
         self._errors: Counter[str] = Counter()
         self._own = threading.local()  # each thread's connection
-        self._waiting: queue.Queue[dict[str, str] | None] = queue.Queue(connections * WAITING_PER_CONNECTION)
-        self._closing = threading.Event()
+        self._connections: set[http.client.HTTPConnection] = set()
+        self._waiting: queue.Queue[dict[str, str]] = queue.Queue(connections * WAITING_PER_CONNECTION)
+        self._ending, self._ended = threading.Event(), threading.Event()
         self._threads = [threading.Thread(target=self._work, name=f"poster {n}", daemon=True) for n in range(connections)]
         for thread in self._threads:
             thread.start()
@@ -113,7 +113,7 @@ class Poster:
         }
         status = self._attempt(body, headers)
         for attempt in range(self._retries):
-            if (status != NOT_CONNECTED and status < 500) or self._closing.wait(self._pause_seconds * (attempt + 1)):
+            if (status != NOT_CONNECTED and status < 500) or self._ended.wait(self._pause_seconds * (attempt + 1)):
                 break
             status = self._attempt(body, headers)
         return status
@@ -128,22 +128,26 @@ class Poster:
 
     def close(self, timeout: float = 10.0) -> bool:
         """Post what was submitted, for so many seconds at most, and end. True: all of it was posted."""
+        self._ending.set()
         deadline = time.monotonic() + timeout
-        with contextlib.suppress(queue.Full):
-            for _ in self._threads:
-                self._waiting.put(None, timeout=max(0.0, deadline - time.monotonic()))
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
-        self._closing.set()
+        self._ended.set()
+        with self._lock:
+            connections, self._connections = self._connections, set()
+        for connection in connections:
+            connection.close()
         return not any(thread.is_alive() for thread in self._threads)
 
     def _work(self) -> None:
-        while not self._closing.is_set():
-            parameters = self._waiting.get()
-            if parameters is None:
-                break
+        while not self._ended.is_set():
+            try:
+                parameters = self._waiting.get(timeout=LOOK_UP_SECONDS)
+            except queue.Empty:
+                if self._ending.is_set():
+                    break
+                continue
             self.post(parameters)
-        self._disconnect()
 
     def _attempt(self, body: str, headers: dict[str, str]) -> int:
         try:
@@ -169,6 +173,8 @@ class Poster:
         if connection is None:
             connection = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout_seconds)
             self._own.connection = connection
+            with self._lock:
+                self._connections.add(connection)
         return connection
 
     def _disconnect(self) -> None:
@@ -176,6 +182,8 @@ class Poster:
         if connection is not None:
             connection.close()
             self._own.connection = None
+            with self._lock:
+                self._connections.discard(connection)
 
 
 def _is_loopback(host: str | None) -> bool:

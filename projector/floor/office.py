@@ -58,7 +58,7 @@ class Office:
         """Build an office without workers, before its first callback."""
         self.random, self.clock, self.pace = random, clock, pace
         self.said: list[tuple[int, Told]] = []
-        self.account_sid, self.workspace_sid = account_sid, workspace_sid
+        self.workspace_sid = workspace_sid
         self.operating_unit_sid = self.sid("OU")
         self._common = {
             "AccountSid": account_sid,
@@ -166,7 +166,7 @@ class Office:
         """Set up a queue, without a word."""
         sid = self.sid("WQ")
         expression = f'routing.skills HAS "{skill}"' if skill else "1==1"
-        return Queue(sid, name, skill, expression, queue_told(sid, name, expression))
+        return Queue(sid, name, skill, queue_told(sid, name, expression))
 
     def hire(self, worker: Worker) -> None:
         """Let a worker be found by the targets that their skills and languages match."""

@@ -20,7 +20,7 @@ SEVERAL, SEVERAL_WORKERS = 0.03, 3  # offers to several workers at once (MaxRese
 RING_SHARE, RING_MAX_MS = 0.08, 8_000.0  # until an answer: of the whole handling time
 RING_TIMEOUT_MAX_MS = 120_000.0  # Twilio's default of a reservation's timeout
 TARGET_TIMEOUT_TURNS, PATIENCE_TURNS = 0.6, 4.0  # in tasks' time of one worker
-SKIPS, DELETES = 0.02, 0.02  # of the timeouts skip forward; of the abandoned tasks are deleted instead of canceled
+SKIPS, DELETES = 0.02, 0.04  # of the timeouts skip forward; of the abandoned tasks are deleted instead of canceled
 
 
 def routed(
@@ -80,9 +80,9 @@ def offered(office: Office, task: Task, workers: Sequence[Worker], withdraws: st
             return reservation
         task.changed(RESERVED if pending else PENDING)
         office.say_of_reservation(f"reservation.{answer}", reservation, "timed out" if answer == TIMEOUT else answer)
-        office.release(reservation)
         if answer == TIMEOUT:
-            miss(office, reservation.worker)
+            miss(office, reservation.worker)  # before the release: who has just missed one is not offered the next
+        office.release(reservation)
     return None
 
 

@@ -56,7 +56,6 @@ class Queue(NamedTuple):
     sid: str
     name: str
     skill: str
-    expression: str
     told: Told
 
 
