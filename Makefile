@@ -9,20 +9,21 @@ help:  ## Print this list.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 .venv/ready: pyproject.toml
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
-	touch $@
+	@echo 'Making the environment in .venv …'
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
 
 .venv/ready-dev: .venv/ready
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
-	touch $@
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
+	@touch $@
 
 demo: .venv/ready  ## A simulated contact center posting at a projector, on this machine. FOR=60 ends it after a minute.
-	$(BIN)/projector demo $(if $(FOR),--for $(FOR))
+	@$(BIN)/projector demo $(if $(FOR),--for $(FOR))
 
 test: .venv/ready-dev  ## The whole suite, real PostgreSQL included.
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-crash: .venv/ready-dev  ## More cycles of the crash tests: CYCLES=200 SEED=7.
 	PROJECTOR_CRASH_CYCLES=$(or $(CYCLES),200) PROJECTOR_CRASH_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -s tests/test_crash.py

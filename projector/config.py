@@ -1,5 +1,6 @@
 """Every setting, read once from the environment. This file is the list; the README's table is checked against it."""
 
+import math
 import os
 from collections.abc import Mapping
 
@@ -47,8 +48,9 @@ class Config(Struct, frozen=True, kw_only=True):
     allow_unsafe: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
-        """Without passwords and tokens."""
-        return f"Config(database_url={self.database_url!r}, public_url={self.public_url!r}, accounts={len(self.tokens)})"
+        """Without passwords and tokens, which either URL may hold: in front of its host, or in its query."""
+        public_url = self.public_url.partition("?")[0].rpartition("@")[2]
+        return f"Config(database_url={self.database_url.set(query={})!r}, public_url={public_url!r}, accounts={len(self.tokens)})"
 
 
 def read_config(environment: Mapping[str, str] = os.environ) -> Config:
@@ -63,7 +65,7 @@ def read_config(environment: Mapping[str, str] = os.environ) -> Config:
         tokens=_tokens(value("TWILIO_AUTH_TOKEN")),
         workspaces=frozenset(_listed(value("PROJECTOR_WORKSPACES"))),
         ready_lag_seconds=_number("PROJECTOR_READY_LAG_SECONDS", value("PROJECTOR_READY_LAG_SECONDS")),
-        web_processes=int(_number("PROJECTOR_WEB_PROCESSES", value("PROJECTOR_WEB_PROCESSES"))),
+        web_processes=_whole_number("PROJECTOR_WEB_PROCESSES", value("PROJECTOR_WEB_PROCESSES")),
         allow_unsafe=frozenset(_listed(value("PROJECTOR_ALLOW_UNSAFE"))),
     )
 
@@ -77,9 +79,16 @@ def _number(name: str, text: str) -> float:
         number = float(text)
     except ValueError as error:
         raise Misconfigured(f"{name} is {text!r}. Give it a number.") from error
-    if not number >= 1:
+    if not 1 <= number < math.inf:
         raise Misconfigured(f"{name} is {text}. Give it a number of 1 or more.")
     return number
+
+
+def _whole_number(name: str, text: str) -> int:
+    number = _number(name, text)
+    if number != int(number):
+        raise Misconfigured(f"{name} is {text}. Give it a whole number.")
+    return int(number)
 
 
 def _tokens(text: str) -> dict[str, tuple[str, ...]]:
@@ -92,7 +101,7 @@ def _tokens(text: str) -> dict[str, tuple[str, ...]]:
         return {ANY_ACCOUNT: tuple(items)} if items else {}
     tokens: dict[str, tuple[str, ...]] = {}
     for item in named:
-        account, _, token = item.partition(":")
+        account, token = (part.strip() for part in item.split(":", 1))
         if not account.startswith("AC") or not token:
             raise Misconfigured("An entry of TWILIO_AUTH_TOKEN is not `ACsid:token`. Correct it.")
         tokens[account] = (*tokens.get(account, ()), token)

@@ -1,7 +1,7 @@
 """What must hold before anything starts. Each check says which setting to change; PROJECTOR_ALLOW_UNSAFE names exceptions."""
 
 import os
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import sqlalchemy as sa
 
@@ -20,13 +20,22 @@ def check_web(config: Config) -> None:
     """A token to check signatures with, and the URL they are made over."""
     if not config.tokens and "token" not in config.allow_unsafe:
         raise Misconfigured("TWILIO_AUTH_TOKEN is empty: every callback would be refused. Set it to the account's auth token.")
-    url = urlsplit(config.public_url)
-    if not url.scheme or not url.hostname:
-        raise Misconfigured("PROJECTOR_PUBLIC_URL is not set. Set it to the EventCallbackUrl exactly as Twilio was given it.")
+    url = _public_url(config)
     if url.scheme != "https" and url.hostname not in LOOPBACK and "url" not in config.allow_unsafe:
         raise Misconfigured(
             f"PROJECTOR_PUBLIC_URL begins with {url.scheme}://: callbacks would cross the network in clear. Use https."
         )
+
+
+def _public_url(config: Config) -> SplitResult:
+    try:
+        url = urlsplit(config.public_url)
+        whole = bool(url.scheme and url.hostname) and (url.port is None or url.port > 0)  # a port that is none raises
+    except ValueError:
+        whole = False
+    if not whole:
+        raise Misconfigured("PROJECTOR_PUBLIC_URL is not a whole URL. Set it to the EventCallbackUrl exactly as Twilio was given it.")
+    return url
 
 
 def check_store(config: Config, log: Log) -> None:

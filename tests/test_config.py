@@ -1,0 +1,220 @@
+"""Every setting of the environment, and what is refused before anything starts, in a sentence that says what to change."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import sqlalchemy as sa
+from eventsourcing.sqlite import SQLiteDatastore
+from sqlalchemy.engine import URL
+
+from projector.config import ANY_ACCOUNT, SETTINGS, Config, read_config
+from projector.database import database_url, disposing, open_engine
+from projector.errors import Misconfigured, StoreUnavailable
+from projector.log import Log, open_log
+from projector.log.open import log_path
+from projector.log.sqlite import SQLiteLog
+from projector.safety import check_store, check_web
+
+ACCOUNT, OTHER_ACCOUNT = "AC" + "1" * 32, "AC" + "2" * 32
+SQLITE = database_url("sqlite:///somewhere.db")
+
+
+def test_an_empty_environment_is_the_defaults() -> None:
+    """Nothing set: SQLite in the current folder, no token, everything else as documented."""
+    config = read_config({})
+    assert config == Config(database_url=database_url("sqlite:///projector.db"))
+    assert (config.tokens, config.workspaces, config.ready_lag_seconds, config.web_processes) == ({}, frozenset(), 60.0, 1)
+
+
+def test_every_setting_is_read() -> None:
+    """Each name in SETTINGS, and no other, changes the configuration."""
+    environment = {
+        "PROJECTOR_DATABASE_URL": "postgresql://someone:secret@db.test:5433/name?sslmode=require",
+        "PROJECTOR_PUBLIC_URL": "https://example.test/callbacks?x=1#rc=5&rp=all",
+        "TWILIO_AUTH_TOKEN": f"{ACCOUNT}:one,{OTHER_ACCOUNT}:other, {ACCOUNT}:two",
+        "PROJECTOR_WORKSPACES": " WS1, WS2,,",
+        "PROJECTOR_READY_LAG_SECONDS": "2.5",
+        "PROJECTOR_WEB_PROCESSES": "3",
+        "PROJECTOR_ALLOW_UNSAFE": "url,durability",
+    }
+    assert set(environment) == set(SETTINGS)
+    config = read_config(environment | {"PROJECTOR_SOMETHING": "else"})
+    assert config.database_url.render_as_string(hide_password=False) == "postgresql+psycopg://someone:secret@db.test:5433/name?sslmode=require"
+    assert config.public_url == "https://example.test/callbacks?x=1"
+    assert config.tokens == {ACCOUNT: ("one", "two"), OTHER_ACCOUNT: ("other",)}
+    assert config.workspaces == {"WS1", "WS2"}
+    assert (config.ready_lag_seconds, config.web_processes) == (2.5, 3)
+    assert config.allow_unsafe == {"url", "durability"}
+    for name in environment:
+        assert read_config({name: environment[name]}) != read_config({}), name
+    assert read_config(dict.fromkeys(SETTINGS, "  ")) == read_config({})
+
+
+def test_every_setting_says_what_it_means() -> None:
+    """The list is the documentation."""
+    assert all(meaning.endswith(".") for _, meaning in SETTINGS.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("", {}),
+        ("one", {ANY_ACCOUNT: ("one",)}),
+        ("one, two", {ANY_ACCOUNT: ("one", "two")}),
+        (f"{ACCOUNT}:one", {ACCOUNT: ("one",)}),
+        (f" {ACCOUNT}:one , {ACCOUNT}:two ,", {ACCOUNT: ("one", "two")}),
+        (f"{ACCOUNT} : one", {ACCOUNT: ("one",)}),
+    ],
+)
+def test_tokens_are_for_any_account_or_by_account(text: str, tokens: dict[str, tuple[str, ...]]) -> None:
+    """One bare token, a rotation of two, or each with its account; blanks do not matter."""
+    assert read_config({"TWILIO_AUTH_TOKEN": text}).tokens == tokens
+
+
+REFUSED = {
+    "token forms mixed": ("TWILIO_AUTH_TOKEN", f"secret-one,{ACCOUNT}:secret-two", "Name the account"),
+    "an account that is none": ("TWILIO_AUTH_TOKEN", "SK1:secret-one", "ACsid:token"),
+    "an account without a token": ("TWILIO_AUTH_TOKEN", f"{ACCOUNT}:", "ACsid:token"),
+    "no URL": ("PROJECTOR_DATABASE_URL", "secret-one", "Write sqlite:///projector.db"),
+    "SQLite in memory": ("PROJECTOR_DATABASE_URL", "sqlite://", "Name a file"),
+    "SQLite in memory by name": ("PROJECTOR_DATABASE_URL", "sqlite:///:memory:", "Name a file"),
+    "an unknown database": ("PROJECTOR_DATABASE_URL", "mysql://someone:secret-one@h/x", "sqlite and postgresql"),
+    "lag in words": ("PROJECTOR_READY_LAG_SECONDS", "soon", "a number"),
+    "lag zero": ("PROJECTOR_READY_LAG_SECONDS", "0", "1 or more"),
+    "lag that is no number": ("PROJECTOR_READY_LAG_SECONDS", "nan", "a number"),
+    "endless lag": ("PROJECTOR_READY_LAG_SECONDS", "inf", "a number"),
+    "negative processes": ("PROJECTOR_WEB_PROCESSES", "-1", "1 or more"),
+    "processes in words": ("PROJECTOR_WEB_PROCESSES", "two", "a number"),
+    "endless processes": ("PROJECTOR_WEB_PROCESSES", "1e400", "a number"),
+    "half a process": ("PROJECTOR_WEB_PROCESSES", "1.5", "whole number"),
+}
+
+
+@pytest.mark.parametrize(("name", "text", "sentence"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_read_is_refused_in_a_sentence(name: str, text: str, sentence: str) -> None:
+    """The sentence says what to write; it quotes no token and no password."""
+    with pytest.raises(Misconfigured, match=sentence) as refusal:
+        read_config({name: text})
+    said = str(refusal.value)
+    assert said.endswith(".")
+    assert "secret" not in said
+
+
+def test_no_secret_shows_in_a_configuration() -> None:
+    """Its repr may end up in a log: no password, no token, wherever they stand."""
+    config = read_config(
+        {
+            "PROJECTOR_DATABASE_URL": "postgresql://someone:secret-1@db.test/name?password=secret-2&sslpassword=secret-3",
+            "PROJECTOR_PUBLIC_URL": "https://someone:secret-4@example.test:444/callbacks?token=secret-5",
+            "TWILIO_AUTH_TOKEN": f"{ACCOUNT}:secret-6,{OTHER_ACCOUNT}:secret-7",
+        }
+    )
+    for shown in (repr(config), str(config), f"{config}", f"{[config]}"):
+        assert "secret" not in shown
+        assert all(word in shown for word in ("db.test/name", "example.test:444/callbacks", "accounts=2"))
+
+
+# check_web
+
+
+def web(**settings: object) -> Config:
+    return Config(**{"database_url": SQLITE, "public_url": "https://example.test/callbacks", "tokens": {ANY_ACCOUNT: ("one",)}} | settings)
+
+
+def test_a_safe_web_server_may_start() -> None:
+    """A token and an https address; on this machine alone http will do."""
+    check_web(web())
+    for host in ("127.0.0.1", "localhost:8080", "[::1]:8080"):
+        check_web(web(public_url=f"http://{host}/callbacks"))
+    check_web(web(public_url="http://example.test/callbacks", tokens={}, allow_unsafe=frozenset({"url", "token"})))
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"tokens": {}}, "TWILIO_AUTH_TOKEN is empty"),
+        ({"public_url": ""}, "PROJECTOR_PUBLIC_URL"),
+        ({"public_url": "example.test/callbacks"}, "PROJECTOR_PUBLIC_URL"),
+        ({"public_url": "https:///callbacks"}, "PROJECTOR_PUBLIC_URL"),
+        ({"public_url": "https://[broken/callbacks"}, "PROJECTOR_PUBLIC_URL"),
+        ({"public_url": "https://example.test:99999999/callbacks"}, "PROJECTOR_PUBLIC_URL"),
+        ({"public_url": "https://example.test:port/callbacks"}, "PROJECTOR_PUBLIC_URL"),
+        ({"public_url": "http://example.test/callbacks"}, "Use https"),
+        ({"public_url": "http://localhost.evil.test/callbacks"}, "Use https"),
+        ({"public_url": "ftp://example.test/callbacks"}, "Use https"),
+        ({"public_url": "http://example.test/callbacks", "allow_unsafe": frozenset({"token"})}, "Use https"),
+        ({"tokens": {}, "allow_unsafe": frozenset({"url"})}, "TWILIO_AUTH_TOKEN is empty"),
+    ],
+)
+def test_an_unsafe_web_server_is_refused(settings: dict[str, object], sentence: str) -> None:
+    """No token, no address, an address in clear, one that no request could ever be checked against."""
+    with pytest.raises(Misconfigured, match=sentence):
+        check_web(web(**settings))
+
+
+# check_store
+
+
+@contextmanager
+def opened(url: URL) -> Iterator[Log]:
+    log = open_log(url)
+    try:
+        yield log
+    finally:
+        log.close()
+
+
+def test_a_durable_store_may_start(url: URL) -> None:
+    """Both databases as they come."""
+    with opened(url) as log:
+        check_store(Config(database_url=url), log)
+
+
+@pytest.mark.parametrize("value", ["y", "Yes", "TRUE", "1", "on", "t"])
+def test_the_librarys_lockless_inserts_are_refused(new_url, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """POSTGRES_ENABLE_DB_FUNCTIONS loses callbacks between writer and reader; nothing allows it."""
+    url = new_url("sqlite")
+    monkeypatch.setenv("POSTGRES_ENABLE_DB_FUNCTIONS", value)
+    with opened(url) as log:
+        for allowed in (frozenset(), frozenset({"durability"})):
+            with pytest.raises(Misconfigured, match="Unset it"):
+                check_store(Config(database_url=url, allow_unsafe=allowed), log)
+        monkeypatch.setenv("POSTGRES_ENABLE_DB_FUNCTIONS", "n")
+        check_store(Config(database_url=url), log)
+
+
+@pytest.mark.parametrize("setting", ["synchronous_commit"])
+def test_a_postgresql_that_answers_before_the_disk_does_is_refused(new_url, setting: str) -> None:
+    """Set for the database, as an administrator in a hurry does; said out loud, it is allowed."""
+    url = new_url("postgresql")
+    with disposing(open_engine(url)) as engine, engine.begin() as connection:
+        connection.execute(sa.text(f'ALTER DATABASE "{url.database}" SET {setting} = off'))
+    with opened(url) as log:
+        with pytest.raises(Misconfigured, match=f"{setting}=off"):
+            check_store(Config(database_url=url), log)
+        check_store(Config(database_url=url, allow_unsafe=frozenset({"durability"})), log)
+
+
+def test_a_sqlite_that_answers_before_the_disk_does_is_refused(new_url) -> None:
+    """synchronous=NORMAL may lose the last commits with the power."""
+    url = new_url("sqlite")
+
+    class Hasty(SQLiteLog):
+        def synchronous(self) -> int:
+            return 1
+
+    log = Hasty(SQLiteDatastore(str(log_path(url)), originator_id_type="text"))
+    try:
+        with pytest.raises(Misconfigured, match="synchronous=1"):
+            check_store(Config(database_url=url), log)
+        check_store(Config(database_url=url, allow_unsafe=frozenset({"durability"})), log)
+    finally:
+        log.close()
+
+
+def test_a_database_that_is_away_is_not_called_unsafe() -> None:
+    """Whoever asks it later is told then; nothing is wrong with the settings."""
+    url = database_url("postgresql://nobody@127.0.0.1:1/nothing")
+    with opened(url) as log, pytest.raises(StoreUnavailable):
+        check_store(Config(database_url=url), log)
