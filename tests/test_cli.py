@@ -75,7 +75,7 @@ def test_a_refusal_is_one_sentence_with_the_next_step(
 
 
 def test_a_port_in_use_is_a_clear_sentence(databases: Databases) -> None:
-    """demo and serve say which port, and how to choose another."""
+    """Demo and serve say which port, and how to choose another."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         settings = {"TWILIO_AUTH_TOKEN": TOKEN, "PROJECTOR_PUBLIC_URL": PUBLIC_URL}

@@ -80,7 +80,7 @@ def test_compose_names_commands_that_exist_and_no_password() -> None:
 
 
 def test_the_version_is_told_once() -> None:
-    """pyproject's version is what `projector --version` says."""
+    """Pyproject's version is what `projector --version` says."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     said = subprocess.run([sys.executable, "-m", "projector", "--version"], capture_output=True, text=True, check=True).stdout
     assert said.strip().endswith(version)

@@ -22,6 +22,7 @@ from projector.log.entry import Entry, Outcome, Rejected, Stored, decide, rows
 from projector.log.schema import SCHEMA
 
 CONNECT_TIMEOUT_SECONDS = 1.0
+RECONNECT_SECONDS = 0.5  # the pool would double its pauses for five minutes, and stay away long after the database is back
 SESSION = "-c lock_timeout=1500 -c statement_timeout=10000 -c idle_in_transaction_session_timeout=5000"
 
 
@@ -35,7 +36,7 @@ class Datastore(PostgresDatastore):
             idle_in_transaction_session_timeout=5,
             pool_size=1,
             max_overflow=pool_size - 1,
-            max_waiting=2 * pool_size,
+            max_waiting=0,  # whoever gave up waiting would still count, and at the limit the pool makes no new connection
             pre_ping=True,
             schema=SCHEMA,
             originator_id_type="text",

@@ -18,6 +18,7 @@ from projector.log.entry import Entry, Log, Outcome, Rejected
 BATCH_MAX = 500
 WAITING_MAX = 5_000
 PATIENCE_SECONDS = 1.5  # the webhook promises an answer within 2 s
+SHORT_PATIENCE_SECONDS = 0.2  # while the store is known not to answer: requests must not queue for the server's threads
 
 
 class GroupCommit:
@@ -28,6 +29,7 @@ class GroupCommit:
         self._waiting: deque[tuple[Entry | Rejected, Future[Outcome]]] = deque()
         self._arrived = threading.Condition()
         self._closing = False
+        self._answers = True  # the store did, the last time it was asked
         self._thread: threading.Thread | None = None
 
     def append(self, arrival: Entry | Rejected, patience_seconds: float = PATIENCE_SECONDS) -> Outcome:
@@ -41,10 +43,13 @@ class GroupCommit:
                 self._thread = threading.Thread(target=self._write, name="log writer", daemon=True)
                 self._thread.start()
             self._arrived.notify()
+        if not self._answers:
+            patience_seconds = min(patience_seconds, SHORT_PATIENCE_SECONDS)
         try:
             return future.result(timeout=patience_seconds)
         except (WaitedTooLong, CancelledError) as error:
             future.cancel()
+            self._answers = False
             raise StoreUnavailable(f"The store did not commit within {patience_seconds} s. Try again.") from error
 
     def close(self) -> None:
@@ -72,6 +77,7 @@ class GroupCommit:
         try:
             outcomes = self._patiently([arrival for arrival, _ in batch])
         except ProjectorError as error:
+            self._answers = False
             for _, future in batch:
                 future.set_exception(error)
         except Exception as error:  # noqa: BLE001 (every waiter gets it: none is swallowed)
@@ -81,6 +87,7 @@ class GroupCommit:
             for alone in batch:
                 self._commit([alone])
         else:
+            self._answers = True
             for (_, future), outcome in zip(batch, outcomes, strict=True):
                 future.set_result(outcome)
 
