@@ -48,7 +48,7 @@ def serve_http(config: Config, host: str, port: int) -> None:
         server.serve()
 
 
-class _Server(Server):
+class _Server(Server):  # type: ignore[misc, valid-type]  # which of two it is, Granian decides at import
     """Granian's, which sets an event in its signal handler: there it may wait for ever for a lock that it holds itself."""
 
     def signal_handler_interrupt(self, *_: object) -> None:
@@ -82,7 +82,7 @@ def linger_on_signals() -> None:
     """
     signal.set_wakeup_fd(-1)
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
-    inherited = {number: signal.getsignal(number) for number in STOPS}
+    inherited: dict[int, object] = {number: signal.getsignal(number) for number in STOPS}
 
     def hand_over() -> None:
         while True:

