@@ -8,12 +8,14 @@ an exported log imports to the same tables; otherwise arrival is now.
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from typing import Annotated
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from projector.log import Entry, Log, Outcome, Rejected
 from projector.log.admit import admit
+from projector.taskrouter.text import LATEST_MS
 
 BATCH = 1_000
 LINE_MAX_BYTES = 1024 * 1024
@@ -22,7 +24,7 @@ LINE_MAX_BYTES = 1024 * 1024
 class ExportedCallback(Struct, forbid_unknown_fields=True):
     """One line of an export."""
 
-    recorded_at: int
+    recorded_at: Annotated[int, Meta(ge=0, le=LATEST_MS)]
     source: str
     parameters: dict[str, str]
 
@@ -82,7 +84,7 @@ def _arrival(line: bytes, workspaces: frozenset[str], keep_receipts: bool) -> En
         return f"longer than {LINE_MAX_BYTES} bytes"
     try:
         parameters, source, recorded_ms = _read(line, keep_receipts)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return f"not a JSON object of text values ({error})" if isinstance(error, msgspec.ValidationError) else "not JSON"
     if not parameters.get("EventType"):
         return "no EventType"

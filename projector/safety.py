@@ -34,7 +34,9 @@ def _public_url(config: Config) -> SplitResult:
     except ValueError:
         whole = False
     if not whole:
-        raise Misconfigured("PROJECTOR_PUBLIC_URL is not a whole URL. Set it to the EventCallbackUrl exactly as Twilio was given it.")
+        raise Misconfigured(
+            "PROJECTOR_PUBLIC_URL is not a whole URL. Set it to the EventCallbackUrl exactly as Twilio was given it."
+        )
     return url
 
 

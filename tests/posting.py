@@ -25,7 +25,20 @@ from projector.migrate import migration_engine
 from projector.project import project
 from projector.status import progress
 from projector.table_sink import TableSink
-from tests.given import PUBLIC_URL, TOKEN, WORKSPACE, MemoryLog, Parameters, Told, callback, reservation, sid, signed, task, worker
+from tests.given import (
+    PUBLIC_URL,
+    TOKEN,
+    WORKSPACE,
+    MemoryLog,
+    Parameters,
+    Told,
+    callback,
+    reservation,
+    sid,
+    signed,
+    task,
+    worker,
+)
 from webhook import create_app
 
 UNHURRIED = settings(deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)

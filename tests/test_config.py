@@ -40,7 +40,10 @@ def test_every_setting_is_read() -> None:
     }
     assert set(environment) == set(SETTINGS)
     config = read_config(environment | {"PROJECTOR_SOMETHING": "else"})
-    assert config.database_url.render_as_string(hide_password=False) == "postgresql+psycopg://someone:secret@db.test:5433/name?sslmode=require"
+    assert (
+        config.database_url.render_as_string(hide_password=False)
+        == "postgresql+psycopg://someone:secret@db.test:5433/name?sslmode=require"
+    )
     assert config.public_url == "https://example.test/callbacks?x=1"
     assert config.tokens == {ACCOUNT: ("one", "two"), OTHER_ACCOUNT: ("other",)}
     assert config.workspaces == {"WS1", "WS2"}
@@ -119,7 +122,9 @@ def test_no_secret_shows_in_a_configuration() -> None:
 
 
 def web(**settings: object) -> Config:
-    return Config(**{"database_url": SQLITE, "public_url": "https://example.test/callbacks", "tokens": {ANY_ACCOUNT: ("one",)}} | settings)
+    return Config(
+        **{"database_url": SQLITE, "public_url": "https://example.test/callbacks", "tokens": {ANY_ACCOUNT: ("one",)}} | settings
+    )
 
 
 def test_a_safe_web_server_may_start() -> None:

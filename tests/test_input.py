@@ -137,9 +137,9 @@ STORED: dict[str, Told] = {
     "-Infinity": attributes("-Infinity", None),
     "1e400": attributes('{"a":1e400}', '{"a":1e+300}'),
     "-1e400": attributes('{"a":[-1e400,1e-400]}', '{"a":[-1e+300,0.0]}'),
-    "an integer of 4,301 digits": attributes('{"a":%s}' % ("9" * 4301), '{"a":%d}' % INT64_MAX),
-    "a negative one": attributes('{"a":-%s}' % ("9" * 4301), '{"a":%d}' % -INT64_MAX),
-    "one more than a bigint": attributes('{"a":9223372036854775808}', '{"a":%d}' % INT64_MAX),
+    "an integer of 4,301 digits": attributes('{"a":' + "9" * 4301 + "}", f'{{"a":{INT64_MAX}}}'),
+    "a negative one": attributes('{"a":-' + "9" * 4301 + "}", f'{{"a":{-INT64_MAX}}}'),
+    "one more than a bigint": attributes('{"a":9223372036854775808}', f'{{"a":{INT64_MAX}}}'),
     "nesting of 100,000": attributes("[" * 100_000, None),
     "closed nesting of 30,000": attributes("[" * 30_000 + "]" * 30_000, None),
     "nested objects of 10,000": attributes('{"":' * 10_000 + "1" + "}" * 10_000, None),
@@ -314,8 +314,12 @@ _quarantined("a Sid and NUL", "Sid is malformed", base=task_created(at=1, Sid=si
 _quarantined("a Sid in other digits", "Sid is malformed", base=task_created(at=1, Sid="EV" + "٣" * 32))
 _quarantined("no WorkspaceSid", "WorkspaceSid is missing", base=without(task_created(at=1), "WorkspaceSid"))
 _quarantined("empty WorkspaceSid", "WorkspaceSid is missing", base=task_created(at=1, WorkspaceSid=""))
-_quarantined("a WorkspaceSid in the other case", "WorkspaceSid is missing", base=task_created(at=1, WorkspaceSid=WORKSPACE.lower()))
-_quarantined("a WorkspaceSid with a slash", "WorkspaceSid is missing", base=task_created(at=1, WorkspaceSid=WORKSPACE[:-2] + "/x"))
+_quarantined(
+    "a WorkspaceSid in the other case", "WorkspaceSid is missing", base=task_created(at=1, WorkspaceSid=WORKSPACE.lower())
+)
+_quarantined(
+    "a WorkspaceSid with a slash", "WorkspaceSid is missing", base=task_created(at=1, WorkspaceSid=WORKSPACE[:-2] + "/x")
+)
 _quarantined(
     "no Sid, and one in another field", "Sid was moved",
     base=without(task_created(at=1, ResourceType="taskSid" + sid("EV", "x")), "Sid"),
@@ -366,7 +370,9 @@ SIGNATURES = {
 def test_a_signature_of_any_shape_but_the_right_one_is_refused(signature: str, more: bytes) -> None:
     """403, whatever it is; nothing raises."""
     with posting_to(log=KeepingLog()) as webhook:
-        answer = webhook.app.test_client().post("/callbacks", data=BODY + more, headers=HEADERS | {"X-Twilio-Signature": signature})
+        answer = webhook.app.test_client().post(
+            "/callbacks", data=BODY + more, headers=HEADERS | {"X-Twilio-Signature": signature}
+        )
         assert answer.status_code == 403
         assert (webhook.stored(), webhook.log.rejected) == ([], [])
 
@@ -403,7 +409,7 @@ def test_a_server_far_east_of_greenwich_reads_every_moment(url: URL) -> None:
     with posting_to(url) as webhook:
         if url.get_backend_name() == "postgresql":
             with webhook.engine.begin() as connection:
-                connection.execute(sa.text(f'ALTER DATABASE "{url.database}" SET timezone = \'Pacific/Kiritimati\''))
+                connection.execute(sa.text(f"ALTER DATABASE \"{url.database}\" SET timezone = 'Pacific/Kiritimati'"))
             webhook.engine.dispose()
         stated = [str(year) for year in (END_OF_TIME_MS, LATEST_MS + 1, LATEST_MS)]
         for at, text in enumerate(stated):
@@ -412,7 +418,22 @@ def test_a_server_far_east_of_greenwich_reads_every_moment(url: URL) -> None:
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30) | st.sampled_from(
-    ["", "\0", "9" * 30, "-1", "NaN", "[" * 300, '{"a":1}', "1e999", "true", "\ufeff", sid("EV", "x"), sid("WT", "t"), str(END_OF_TIME_MS), "💥"]
+    [
+        "",
+        "\0",
+        "9" * 30,
+        "-1",
+        "NaN",
+        "[" * 300,
+        '{"a":1}',
+        "1e999",
+        "true",
+        "\ufeff",
+        sid("EV", "x"),
+        sid("WT", "t"),
+        str(END_OF_TIME_MS),
+        "💥",
+    ]
 )
 
 

@@ -35,9 +35,9 @@ def verifies(pairs: Pairs, text: str) -> bool:
 
 
 def shifted(pairs: Pairs) -> Iterator[Pairs]:
-    """Every boundary moved by 1 to 40 characters: name | value, and value | next name."""
+    """Every boundary moved by 1 to 20 characters: name | value, and value | next name."""
     for n, (name, value) in enumerate(pairs):
-        for k in range(1, 41):
+        for k in range(1, 21):
             if k <= len(name):
                 yield (*pairs[:n], (name[:-k], name[-k:] + value), *pairs[n + 1 :])
             if k <= len(value):
@@ -103,10 +103,13 @@ def test_no_recut_of_a_stored_request_changes_the_log(with_sid: bool) -> None:
         assert len(before) == len(requests)
         for original in requests:
             variants = recuts(original)
-            assert len(variants) > 500
-            assert all(SIGNS.compute_signature(PUBLIC_URL, dict(each)) == SIGNS.compute_signature(PUBLIC_URL, original) for each in variants)
+            assert len(variants) > 400
+            assert all(
+                SIGNS.compute_signature(PUBLIC_URL, dict(each)) == SIGNS.compute_signature(PUBLIC_URL, original)
+                for each in variants
+            )
             answers = [post_recut(webhook, each, original) for each in variants]
-            assert answers.count(204) > 300
+            assert answers.count(204) > 200
         assert webhook.stored() == before
 
 
@@ -124,7 +127,7 @@ def test_recuts_leave_the_tables_as_they_were(url: URL, with_sid: bool) -> None:
 
 
 @settings(UNHURRIED, max_examples=40)
-@given(st.data(), st.booleans(), st.text("SidEVWTypeTask0a{}\"~ ", max_size=30))
+@given(st.data(), st.booleans(), st.text('SidEVWTypeTask0a{}"~ ', max_size=30))
 def test_no_chain_of_recuts_changes_the_log(data: Any, with_sid: bool, note: str) -> None:
     """Boundaries moved, dropped and made, several at a time, in a request with any text in its attributes."""
     original = task_created(at=1, TaskAttributes=f'{{"note":"{note}"}}', Reason=note)

@@ -16,7 +16,9 @@ from webhook.signature import Signatures
 
 many = settings(UNHURRIED, max_examples=300)
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(["", " ", "+", "%", "&=", "\r\n", "é", "e\u0301", "💥", "\0"])
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
+    ["", " ", "+", "%", "&=", "\r\n", "é", "e\u0301", "💥", "\0"]
+)
 NAMES = st.sampled_from(["Sid", "TaskSid", "TaskAttributes", "a", "A", "É", ""]) | TEXT
 PAIRS = st.lists(st.tuples(NAMES, TEXT), max_size=8)
 URLS = st.builds(
@@ -36,14 +38,20 @@ def forms(pairs: list[tuple[str, str]]) -> MultiDict[str, str]:
 def spellings(url: str) -> list[str]:
     """The URL as it is, and with the port that it leaves out, or without the one it says."""
     scheme, _, rest = url.partition("://")
-    host, slash, path = rest.partition("/") if "/" in rest else (*rest.partition("?")[:1], "", rest[len(rest.partition("?")[0]) :])
+    host, slash, path = (
+        rest.partition("/") if "/" in rest else (*rest.partition("?")[:1], "", rest[len(rest.partition("?")[0]) :])
+    )
     name, _, _ = host.partition(":")
-    return [f"{scheme}://{each}{slash}{path}" for each in (host, name, f"{name}:{443 if scheme == 'https' else 80}", f"{name}:81")]
+    return [
+        f"{scheme}://{each}{slash}{path}" for each in (host, name, f"{name}:{443 if scheme == 'https' else 80}", f"{name}:81")
+    ]
 
 
 @many
 @given(PAIRS, URLS, st.sampled_from([TOKEN, "another-token", "ü"]), st.integers(0, 3))
-def test_we_accept_exactly_what_twilios_validator_accepts(pairs: list[tuple[str, str]], url: str, token: str, spelling: int) -> None:
+def test_we_accept_exactly_what_twilios_validator_accepts(
+    pairs: list[tuple[str, str]], url: str, token: str, spelling: int
+) -> None:
     """Any fields, repeated and blank ones too, any public URL, any of its spellings, the right token or another."""
     signature = RequestValidator(token).compute_signature(spellings(url)[spelling], forms(pairs))
     theirs = RequestValidator(TOKEN).validate(url, forms(pairs), signature)
@@ -83,7 +91,11 @@ def test_a_changed_form_is_not_accepted(pairs: list[tuple[str, str]], data: st.D
 
 
 @many
-@given(st.text(max_size=40) | st.binary(max_size=20).map(lambda raw: base64.b64encode(raw).decode()) | st.text("A=+/é\0", min_size=28, max_size=28))
+@given(
+    st.text(max_size=40)
+    | st.binary(max_size=20).map(lambda raw: base64.b64encode(raw).decode())
+    | st.text("A=+/é\0", min_size=28, max_size=28)
+)
 def test_no_guessed_signature_is_accepted(signature: str) -> None:
     """Whatever stands in the header, of whatever length and alphabet: False, never an error."""
     ours = Signatures(PUBLIC_URL, {ANY_ACCOUNT: (TOKEN,)})
@@ -127,5 +139,10 @@ def test_only_the_tokens_of_the_account_named_are_tried() -> None:
     said = task_created(at=1)
     ours = Signatures(PUBLIC_URL, {"AC1": ("one", "two"), "AC2": ("three",)})
     signatures = {token: RequestValidator(token).compute_signature(PUBLIC_URL, said) for token in ("one", "two", "three")}
-    accepted = {(account, token) for account in ("AC1", "AC2", "AC3", "") for token, each in signatures.items() if ours.accept(account, said, each)}
+    accepted = {
+        (account, token)
+        for account in ("AC1", "AC2", "AC3", "")
+        for token, each in signatures.items()
+        if ours.accept(account, said, each)
+    }
     assert accepted == {("AC1", "one"), ("AC1", "two"), ("AC2", "three")}

@@ -208,7 +208,9 @@ def test_during_a_rotation_both_tokens_sign() -> None:
     """Two tokens of one account; a third signs nothing."""
     for account in (ACCOUNT, ""):
         with posting_to(log=KeepingLog(), tokens={account: (TOKEN, "the-new-token")}) as webhook:
-            answers = [webhook.post(task_created(at), token).status_code for at, token in enumerate([TOKEN, "the-new-token", "old"])]
+            answers = [
+                webhook.post(task_created(at), token).status_code for at, token in enumerate([TOKEN, "the-new-token", "old"])
+            ]
             assert answers == [204, 204, 403]
 
 
@@ -252,7 +254,9 @@ def test_another_content_type_is_refused(anywhere: Webhook, content_type: str | 
     assert nothing_kept(anywhere)
 
 
-@pytest.mark.parametrize("content_type", [FORM, f"{FORM};charset=UTF-8", f'{FORM}; charset="utf-8"', f"{FORM}; charset=", FORM.upper()])
+@pytest.mark.parametrize(
+    "content_type", [FORM, f"{FORM};charset=UTF-8", f'{FORM}; charset="utf-8"', f"{FORM}; charset=", FORM.upper()]
+)
 def test_a_form_in_utf_8_is_read_however_it_is_announced(anywhere: Webhook, content_type: str) -> None:
     """With or without a charset, in any case."""
     body, headers = signed(task_created(at=1))
@@ -269,7 +273,10 @@ def test_a_body_above_256_kib_is_refused(anywhere: Webhook) -> None:
     more, headers = signed(just | {"Reason": just["Reason"] + "x"})
     assert anywhere.send(more, **headers).status_code == 413
     unannounced = {"wsgi.input_terminated": True, "CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked"}
-    assert anywhere.client.post("/callbacks", input_stream=BytesIO(more), headers=headers, environ_overrides=unannounced).status_code == 413
+    assert (
+        anywhere.client.post("/callbacks", input_stream=BytesIO(more), headers=headers, environ_overrides=unannounced).status_code
+        == 413
+    )
     assert len(anywhere.stored()) == 1
 
 

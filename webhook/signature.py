@@ -21,7 +21,9 @@ class Signatures:
 
     def __init__(self, public_url: str, tokens: Mapping[str, Sequence[str]]) -> None:
         self._url = public_url
-        self._spellings = [spelling(urlparse(public_url)).encode() for spelling in (remove_port, add_port)]  # as Twilio's validator
+        self._spellings = [
+            spelling(urlparse(public_url)).encode() for spelling in (remove_port, add_port)
+        ]  # as Twilio's validator
         self._tokens = tokens
         self._validators = {account: [RequestValidator(token) for token in of] for account, of in tokens.items()}
 
