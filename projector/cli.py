@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
@@ -132,7 +133,8 @@ def import_(file: BinaryIO) -> None:
         *Progress.get_default_columns(), TimeElapsedColumn(), console=Console(stderr=True), disable=not sys.stderr.isatty()
     ) as bar:
         shown = bar.add_task("import", total=total)
-        imported = import_lines(open_log(config.database_url), file, config.workspaces, lambda done: bar.advance(shown, done))
+        with closing(open_log(config.database_url)) as log:
+            imported = import_lines(log, file, config.workspaces, lambda done: bar.advance(shown, done))
     for number, trouble in imported.bad:
         click.echo(f"line {number}: {trouble}", err=True)
     counts = {outcome.value: times for outcome, times in imported.outcomes.items()}
@@ -159,8 +161,9 @@ def export() -> None:
 
     config = _config()
     _check_migrated(config)
-    for line in export_lines(open_log(config.database_url)):
-        sys.stdout.buffer.write(line)
+    with closing(open_log(config.database_url)) as log:
+        for line in export_lines(log):
+            sys.stdout.buffer.write(line)
 
 
 @commands.command()
@@ -170,13 +173,14 @@ def status(as_json: bool) -> None:
 
     Example: projector status --json
     """
-    from projector.database import open_engine
+    from projector.database import disposing, open_engine
     from projector.log import open_log
     from projector.status import status as ask
 
     config = _config()
     _check_migrated(config)
-    standing = ask(open_log(config.database_url), open_engine(config.database_url), time.time_ns() // 1_000_000)
+    with closing(open_log(config.database_url)) as log, disposing(open_engine(config.database_url)) as engine:
+        standing = ask(log, engine, time.time_ns() // 1_000_000)
     _print(standing, as_json=as_json)
     sys.exit(1 if standing["incomplete"] else 0)
 

@@ -18,7 +18,7 @@ def database_url(text: str) -> URL:
     """The URL of PROJECTOR_DATABASE_URL: `sqlite:///FILE` or `postgresql://…`, the driver being our choice."""
     try:
         url = make_url(text)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise Misconfigured(
             "PROJECTOR_DATABASE_URL is not a URL. Write sqlite:///projector.db or postgresql://user@host/name."
         ) from error
@@ -34,15 +34,15 @@ def database_url(text: str) -> URL:
 
 
 def open_engine(url: URL) -> sa.Engine:
-    """An engine over the tables. Nothing is connected yet."""
+    """An engine over the tables. Nothing is connected yet. Its errors do not quote what was written: that may be people's names."""
     if url.get_backend_name() == "sqlite":
-        engine = sa.create_engine(url, connect_args={"timeout": 5, "isolation_level": None})
+        engine = sa.create_engine(url, connect_args={"timeout": 5, "isolation_level": None}, hide_parameters=True)
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
         return engine
-    options = "-c lock_timeout=3000 -c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000"
+    options = f"{url.query.get('options', '')} -c lock_timeout=3000 -c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000"
     connect_args = {"connect_timeout": 2, "tcp_user_timeout": 5000, "options": options, "application_name": "projector"}
-    return sa.create_engine(url, connect_args=connect_args, pool_pre_ping=True, pool_size=2)
+    return sa.create_engine(url, connect_args=connect_args, pool_pre_ping=True, pool_size=2, hide_parameters=True)
 
 
 @contextmanager

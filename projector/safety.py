@@ -3,14 +3,11 @@
 import os
 from urllib.parse import SplitResult, urlsplit
 
-import sqlalchemy as sa
-
 from projector.config import Config
-from projector.database import disposing, open_engine
 from projector.errors import Misconfigured
 from projector.log import Log
+from projector.log.postgres import PostgresLog
 from projector.log.sqlite import SQLiteLog
-from projector.table_sink import reading
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SQLITE_FULL = 2
@@ -51,9 +48,7 @@ def check_store(config: Config, log: Log) -> None:
             raise Misconfigured(
                 f"SQLite runs with synchronous={level}: an acknowledged callback could be lost. It must be FULL (2)."
             )
-        return
-    with disposing(open_engine(config.database_url)) as engine, reading(engine) as connection:
+    if isinstance(log, PostgresLog):
         for setting in ("fsync", "full_page_writes", "synchronous_commit"):
-            value = connection.execute(sa.text("SELECT current_setting(:setting)"), {"setting": setting}).scalar_one()
-            if value == "off":
+            if log.setting(setting) == "off":
                 raise Misconfigured(f"PostgreSQL runs with {setting}=off: an acknowledged callback could be lost. Turn it on.")

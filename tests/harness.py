@@ -55,6 +55,11 @@ def wait_until(holds: Callable[[], bool], seconds: float = 60.0, every: float = 
     return time.monotonic() - began
 
 
+def measured(figures: str) -> None:
+    """Figures of a test, shown with `-s` or `-rP` and when it fails."""
+    print(figures)  # noqa: T201
+
+
 class Process:
     """One command and all it starts, in a session of their own, so that they can be ended together."""
 
@@ -80,7 +85,13 @@ class Process:
     def start(self) -> "Process":
         """Start it; nothing is waited for."""
         self._process = subprocess.Popen(
-            self._arguments, cwd=ROOT, env=self._environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+            self._arguments,
+            cwd=ROOT,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
         )
         threading.Thread(target=self._drain, args=(self._process.stderr,), daemon=True).start()
         return self
@@ -209,7 +220,11 @@ class Workload:
             worker("activity.update", at + 2.5, who, self._random.choice(["Idle", "Busy", "Away"])),
         ]
         if self._random.random() < 0.8:
-            story += [reservation("wrapup", at + 3, offer, task, who), reservation("completed", at + 4, offer, task, who), task_completed(at + 5, task)]
+            story += [
+                reservation("wrapup", at + 3, offer, task, who),
+                reservation("completed", at + 4, offer, task, who),
+                task_completed(at + 5, task),
+            ]
         return story
 
 

@@ -13,8 +13,10 @@ from projector.database import database_url, disposing, open_engine
 from projector.errors import Misconfigured, StoreUnavailable
 from projector.log import Log, open_log
 from projector.log.open import log_path
+from projector.log.postgres import PostgresLog
 from projector.log.sqlite import SQLiteLog
 from projector.safety import check_store, check_web
+from tests.databases import Databases
 
 ACCOUNT, OTHER_ACCOUNT = "AC" + "1" * 32, "AC" + "2" * 32
 SQLITE = database_url("sqlite:///somewhere.db")
@@ -223,3 +225,22 @@ def test_a_database_that_is_away_is_not_called_unsafe() -> None:
     url = database_url("postgresql://nobody@127.0.0.1:1/nothing")
     with opened(url) as log, pytest.raises(StoreUnavailable):
         check_store(Config(database_url=url), log)
+
+
+def test_options_in_the_url_are_added_to_ours_and_checked(databases: Databases) -> None:
+    """`?options=` reaches the connections that append, beside our timeouts, and an unsafe one is refused."""
+    url = databases.new("postgresql").update_query_dict({"options": "-c synchronous_commit=off"})
+    log = open_log(url)
+    try:
+        assert isinstance(log, PostgresLog)
+        assert log.setting("lock_timeout") == "1500ms"
+        with pytest.raises(Misconfigured, match="synchronous_commit=off"):
+            check_store(Config(database_url=url), log)
+    finally:
+        log.close()
+
+
+def test_a_url_with_a_port_that_is_none_is_a_sentence() -> None:
+    """SQLAlchemy raises a bare ValueError there."""
+    with pytest.raises(Misconfigured, match="is not a URL"):
+        database_url("postgresql://host:port/name")

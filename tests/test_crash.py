@@ -17,6 +17,7 @@ from tests.harness import (
     ending,
     free_port,
     inspect,
+    measured,
     wait_until,
 )
 
@@ -28,7 +29,7 @@ ACKS_PER_CYCLE = 100
 def seed() -> int:
     """Of the callbacks and of the moments; printed with a failure. PROJECTOR_CRASH_SEED gives it again."""
     seed = int(os.environ.get("PROJECTOR_CRASH_SEED") or random.SystemRandom().randrange(2**32))
-    print(f"PROJECTOR_CRASH_SEED={seed}")  # noqa: T201
+    measured(f"PROJECTOR_CRASH_SEED={seed}")
     return seed
 
 
@@ -45,7 +46,9 @@ def test_nothing_acknowledged_is_lost_or_stored_twice_when_all_is_killed(url: UR
         process.signal(signal.SIGTERM)
         assert process.wait() == 0
     verdict = inspect(url, clients.acknowledged)
-    print(f"{url.get_backend_name()}: {CYCLES} kills, {clients.acks()} acks, {verdict.acknowledged} Sids, {verdict.stored} stored, caught up in {took:.1f} s")  # noqa: T201
+    measured(
+        f"{url.get_backend_name()}: {CYCLES} kills, {clients.acks()} acks, {verdict.acknowledged} Sids, {verdict.stored} stored, caught up in {took:.1f} s"
+    )
     assert clients.troubles == []
     assert verdict.lost == []
     assert verdict.doubled == []
@@ -64,5 +67,7 @@ def test_the_crash_test_sees_a_planted_bug(url: URL, seed: int, bug: str, seen: 
             wait_until(lambda before=acked: clients.acks() > before + 150)
             process.kill()
     verdict = inspect(url, clients.acknowledged)
-    print(f"{url.get_backend_name()}, {bug}: {verdict.acknowledged} Sids acknowledged, {len(verdict.lost)} lost, {len(verdict.doubled)} doubled")  # noqa: T201
+    measured(
+        f"{url.get_backend_name()}, {bug}: {verdict.acknowledged} Sids acknowledged, {len(verdict.lost)} lost, {len(verdict.doubled)} doubled"
+    )
     assert getattr(verdict, seen)

@@ -9,7 +9,7 @@ from sqlalchemy.engine import URL
 
 from projector.log import Stored, open_log
 from tests.given import text_url
-from tests.harness import ROOT
+from tests.harness import ROOT, measured
 
 WRITERS, CALLBACKS = 8, 20_000
 PAGE = 50
@@ -51,6 +51,6 @@ def test_a_reader_misses_nothing_that_eight_processes_write(url: URL) -> None:
 def test_the_reader_test_sees_a_log_without_its_lock(new_url: Callable[[str], URL]) -> None:
     """When writers do not take the log's lock, the reader passes gaps that fill later: the test above would see it."""
     seen, stored = read_while_written(new_url("postgresql"), CALLBACKS // 4, "unlocked")
-    print(f"without the lock {len(stored) - len(seen)} of {len(stored)} were never seen")  # noqa: T201
+    measured(f"without the lock {len(stored) - len(seen)} of {len(stored)} were never seen")
     assert len(stored) == CALLBACKS // 4
     assert len(seen) < len(stored)

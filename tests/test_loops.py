@@ -29,7 +29,7 @@ from projector.status import progress, status
 from projector.table_sink import TableSink, writing
 from projector.taskrouter import task
 from tests.given import WORKSPACE, arrived, reservation, sid, task_completed, task_created
-from tests.harness import Process, Workload, assert_tables_are_the_folded_log, end_lease, ending, wait_until
+from tests.harness import Process, Workload, assert_tables_are_the_folded_log, end_lease, ending, measured, wait_until
 from tests.postgres import Server
 from webhook import create_app
 
@@ -97,7 +97,7 @@ def test_a_standby_takes_over_from_a_killed_loop(url: URL) -> None:
         worker.kill()
         floor.happen()
         took = wait_until(floor.projected, TAKEOVER_SECONDS)
-        print(f"{url.get_backend_name()}: taken over {took:.1f} s after SIGKILL")  # noqa: T201
+        measured(f"{url.get_backend_name()}: taken over {took:.1f} s after SIGKILL")
         standby.signal(signal.SIGTERM)
         assert standby.wait() == 0
     assert_tables_are_the_folded_log(url)
@@ -111,7 +111,7 @@ def test_a_loop_that_was_paused_past_its_lease_changes_nothing_and_steps_down(ur
         sleeper.signal(signal.SIGSTOP)
         floor.happen()
         took = wait_until(floor.projected, TAKEOVER_SECONDS)
-        print(f"{url.get_backend_name()}: taken over {took:.1f} s after SIGSTOP")  # noqa: T201
+        measured(f"{url.get_backend_name()}: taken over {took:.1f} s after SIGSTOP")
         floor.happen()
         sleeper.signal(signal.SIGCONT)
         floor.happen()
@@ -205,7 +205,12 @@ def failing_for(name: str) -> Callable[..., Any]:
 def lives(names: list[str]) -> list[dict[str, str]]:
     """The lives of these tasks, side by side."""
     told = [
-        [task_created(0, name), reservation("created", 1, name, name), reservation("accepted", 2, name, name), task_completed(9, name)]
+        [
+            task_created(0, name),
+            reservation("created", 1, name, name),
+            reservation("accepted", 2, name, name),
+            task_completed(9, name),
+        ]
         for name in names
     ]
     return list(itertools.chain.from_iterable(zip(*told, strict=True)))
@@ -213,7 +218,9 @@ def lives(names: list[str]) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("page", [1, 5, 500])
 @pytest.mark.parametrize("mended", ["the loop starts again", "its next callback"])
-def test_a_fold_that_fails_concerns_its_unit_alone_and_heals(url: URL, monkeypatch: pytest.MonkeyPatch, page: int, mended: str) -> None:
+def test_a_fold_that_fails_concerns_its_unit_alone_and_heals(
+    url: URL, monkeypatch: pytest.MonkeyPatch, page: int, mended: str
+) -> None:
     """One task's fold raises: the others are exact, status and /readyz say so; once mended, the tables are a clean fold."""
     unit = f"{WORKSPACE}/task/{sid('WT', 'poison')}"
     floor, config = Floor(url), Config(database_url=url)
@@ -238,13 +245,15 @@ def test_a_fold_that_fails_concerns_its_unit_alone_and_heals(url: URL, monkeypat
             project(log, sink, page=page)
         else:
             with following(url):
-                wait_until(lambda: sink.incomplete() == set())
+                wait_until(lambda: sink.incomplete() == set(), 10)
         assert status(log, engine, 0)["incomplete"] == {}
         assert client.get("/readyz").status_code == 200
     assert_tables_are_the_folded_log(url)
 
 
-def test_what_is_logged_of_a_failed_fold_quotes_nothing(url: URL, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_logged_of_a_failed_fold_quotes_nothing(
+    url: URL, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """The log line names the unit and the line of code; the error's message, which may quote data, stays out."""
     monkeypatch.setattr(task, "evolve", failing_for("poison"))
     with Floor(url).log() as log, disposing(open_engine(url)) as engine:

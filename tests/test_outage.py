@@ -19,7 +19,17 @@ from projector.log.open import log_path
 from projector.log.postgres import PostgresLog
 from projector.migrate import migrate
 from tests.given import text_url
-from tests.harness import Clients, Process, Workload, assert_tables_are_the_folded_log, caught_up, ending, inspect, wait_until
+from tests.harness import (
+    Clients,
+    Process,
+    Workload,
+    assert_tables_are_the_folded_log,
+    caught_up,
+    ending,
+    inspect,
+    measured,
+    wait_until,
+)
 from tests.postgres import Server
 
 OUTAGE_SECONDS = float(os.environ.get("PROJECTOR_OUTAGE_SECONDS", "30"))
@@ -100,8 +110,10 @@ def test_postgresql_gone_and_back_under_load(server: Server) -> None:
         loop = time.monotonic() - back_at
         measured = assert_answered_promptly(clients, gone_at + 0.1, begun)
         assert clients.troubles == []
-    print(f"gone for {OUTAGE_SECONDS:g} s: {measured}; back: 20 stored after {ingest:.1f} s, loop caught up after {loop:.1f} s")  # noqa: T201
-    print(f"memory of all processes: {memory_before} KiB before, {memory_halfway} half way, {memory_after} at the end")  # noqa: T201
+    measured(
+        f"gone for {OUTAGE_SECONDS:g} s: {measured}; back: 20 stored after {ingest:.1f} s, loop caught up after {loop:.1f} s"
+    )
+    measured(f"memory of all processes: {memory_before} KiB before, {memory_halfway} half way, {memory_after} at the end")
     assert inspect(url, clients.acknowledged).lost == []
     assert inspect(url, clients.acknowledged).doubled == []
     assert_tables_are_the_folded_log(url)
@@ -121,7 +133,7 @@ def test_a_locked_log_refuses_promptly_and_goes_on(url: sa.URL) -> None:
         wait_until(lambda: clients.acks() >= acks + 20, RECOVERY_SECONDS)
         clients.finish()
         wait_until(lambda: caught_up(process), RECOVERY_SECONDS)
-        print(f"{url.get_backend_name()} locked for {LOCKED_SECONDS:g} s: {assert_answered_promptly(clients, since, until)}")  # noqa: T201
+        measured(f"{url.get_backend_name()} locked for {LOCKED_SECONDS:g} s: {assert_answered_promptly(clients, since, until)}")
         assert clients.troubles == []
     verdict = inspect(url, clients.acknowledged)
     assert (verdict.lost, verdict.doubled) == ([], [])

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy.engine import URL
 
-from tests.harness import ROOT, Clients, Process, Workload, ending, inspect, wait_until
+from tests.harness import ROOT, Clients, Process, Workload, ending, inspect, measured, wait_until
 
 ROUNDS = int(os.environ.get("PROJECTOR_SHUTDOWN_ROUNDS", "4"))
 EXIT_SECONDS = 10.0
@@ -39,7 +39,9 @@ def test_every_request_sent_before_sigterm_is_answered(url: URL, keep_alive: boo
         unanswered += [answer for answer in sent if answer.status == 0]
         answered += len(sent)
         assert inspect(url, clients.acknowledged).lost == []
-    print(f"{url.get_backend_name()}: {ROUNDS} rounds, {answered} requests in flight at the signal, {len(unanswered)} not answered, slowest end {slowest:.2f} s")  # noqa: T201
+    measured(
+        f"{url.get_backend_name()}: {ROUNDS} rounds, {answered} requests in flight at the signal, {len(unanswered)} not answered, slowest end {slowest:.2f} s"
+    )
     assert unanswered == []
     assert slowest < EXIT_SECONDS
 

@@ -45,9 +45,9 @@ class Datastore(PostgresDatastore):
             "connect_timeout": "2",
             "tcp_user_timeout": "5000",
             "application_name": "projector log",
-            "options": SESSION,
             **url.translate_connect_args(username="user", database="dbname"),
             **url.query,
+            "options": f"{url.query.get('options', '')} {SESSION}",
         }
         self.pool.kwargs = settings | {"row_factory": dict_row}
 
@@ -101,7 +101,8 @@ class PostgresLog(PostgresApplicationRecorder):
         """See `Log.append`: two round trips, the receipt stamp taken under the lock."""
         origins = [arrival.originator_id for arrival in arrivals if isinstance(arrival, Entry)]
         with self._connection() as conn, conn.pipeline(), conn.transaction(), conn.cursor() as first, conn.cursor() as second:
-            self._lock_table(first)
+            # A cursor of its own: in a pipeline `first` could hand out the lock's result for the one after it.
+            self._lock_table(conn.cursor())
             first.execute(self._now_and_last, prepare=True)
             second.execute(self._stored, (origins,), prepare=True)
             begun = cast("dict[str, Any]", first.fetchone())  # a SELECT without FROM always has its row
@@ -141,6 +142,11 @@ class PostgresLog(PostgresApplicationRecorder):
         """See `Log.intake`."""
         with self._connection() as conn:
             return {row["outcome"]: row["times"] for row in conn.execute(self._counts).fetchall()}
+
+    def setting(self, name: str) -> str:
+        """A server setting as it holds for the connections that append."""
+        with self._connection() as conn:
+            return str(conn.execute("SELECT current_setting(%s) AS value", (name,)).fetchone()["value"])  # type: ignore[index]
 
     def close(self) -> None:
         """See `Log.close`."""
