@@ -43,11 +43,8 @@ def check_store(config: Config, log: Log) -> None:
         raise Misconfigured("POSTGRES_ENABLE_DB_FUNCTIONS is set: its inserts take no lock and readers skip callbacks. Unset it.")
     if "durability" in config.allow_unsafe:
         return
-    if isinstance(log, SQLiteLog):
-        if (level := log.synchronous()) < SQLITE_FULL:
-            raise Misconfigured(
-                f"SQLite runs with synchronous={level}: an acknowledged callback could be lost. It must be FULL (2)."
-            )
+    if isinstance(log, SQLiteLog) and (level := log.synchronous()) < SQLITE_FULL:
+        raise Misconfigured(f"SQLite runs with synchronous={level}: an acknowledged callback could be lost. It must be FULL (2).")
     if isinstance(log, PostgresLog):
         for setting in ("fsync", "full_page_writes", "synchronous_commit"):
             if log.setting(setting) == "off":
