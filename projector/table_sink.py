@@ -278,7 +278,9 @@ def _element(kind: Any) -> Any:
 
 
 def _run(connection: sa.Connection, statement: Any, rows: list[Row]) -> None:
+    if not rows:
+        return
     if connection.dialect.name == "sqlite":
         connection.execute(statement, rows)
-    elif rows:
+    else:
         connection.execute(statement, {name: [row[name] for row in rows] for name in rows[0]})

@@ -289,7 +289,7 @@ class Clients:
                 while not self._post(connection, parameters["Sid"], body, headers):
                     if self._give_up.is_set():
                         return
-                    time.sleep(0.02)
+                    time.sleep(max(0.02, self._pause))
                 time.sleep(self._pause)
         except Exception as error:  # noqa: BLE001 (a thread's error must reach the test)
             self.troubles.append(repr(error))

@@ -108,10 +108,10 @@ def test_postgresql_gone_and_back_under_load(server: Server) -> None:
         clients.finish()
         wait_until(lambda: caught_up(process), RECOVERY_SECONDS)
         loop = time.monotonic() - back_at
-        measured = assert_answered_promptly(clients, gone_at + 0.1, begun)
+        answered = assert_answered_promptly(clients, gone_at + 0.1, begun)
         assert clients.troubles == []
     measured(
-        f"gone for {OUTAGE_SECONDS:g} s: {measured}; back: 20 stored after {ingest:.1f} s, loop caught up after {loop:.1f} s"
+        f"gone for {OUTAGE_SECONDS:g} s: {answered}; back: 20 stored after {ingest:.1f} s, loop caught up after {loop:.1f} s"
     )
     measured(f"memory of all processes: {memory_before} KiB before, {memory_halfway} half way, {memory_after} at the end")
     assert inspect(url, clients.acknowledged).lost == []

@@ -3,6 +3,7 @@
 Left out are what it calls optional, subscriptions (our appends notify nobody: the loop polls), and its measure of speed.
 """
 
+import threading
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -31,7 +32,14 @@ class OfALog:
         log: Any = open_log(self.new_url(self.backend))
         assert isinstance(log, ApplicationRecorder)
         self.addCleanup(log.close)
+        self.addCleanup(self.end_readers)
         return log
+
+    def end_readers(self) -> None:
+        """The library's case stops its readers and does not wait for them: SQLite must not be closed under one."""
+        for thread in threading.enumerate():
+            if "read_continuously" in thread.name:
+                thread.join(timeout=30)
 
     def new_originator_id(self) -> str:
         return f"WS{'b' * 32}/EV{uuid.uuid4().hex}"
