@@ -50,6 +50,7 @@ class Datastore(PostgresDatastore):
             "options": f"{url.query.get('options', '')} {SESSION}",
         }
         self.pool.kwargs = settings | {"row_factory": dict_row}
+        self.pool.reconnect_timeout = RECONNECT_SECONDS
 
     def register_type_adapters(self) -> None:
         """Nothing to register: arrays of plain types are used instead of the library's composite type."""
