@@ -40,7 +40,7 @@ def open_engine(url: URL) -> sa.Engine:
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
         return engine
-    options = f"{url.query.get('options', '')} -c lock_timeout=3000 -c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000"
+    options = f"{url.query.get('options', '')} -c lock_timeout=3000 -c statement_timeout=60000 -c idle_in_transaction_session_timeout=10000"
     connect_args = {"connect_timeout": 2, "tcp_user_timeout": 5000, "options": options, "application_name": "projector"}
     return sa.create_engine(url, connect_args=connect_args, pool_pre_ping=True, pool_size=2, hide_parameters=True)
 

@@ -14,6 +14,7 @@ from projector.errors import Misconfigured
 
 END_SECONDS = 10.0
 BACKOFF_SECONDS = (0.5, 10.0)
+HEALTHY_SECONDS = 60.0  # whoever ran for so long begins with the short pause again
 STOPS = (signal.SIGTERM, signal.SIGINT)
 NEEDS_A_PERSON = 2  # exit status of a refusal: restarting would only repeat it
 
@@ -82,6 +83,7 @@ class Family:
         self._environment = {**os.environ, **environment, "PROJECTOR_PARENT": str(os.getpid())}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._wait = dict.fromkeys(commands, BACKOFF_SECONDS[0])
+        self._started_at: dict[str, float] = {}
         self._restart_at: dict[str, float] = {}
 
     def start(self) -> None:
@@ -104,6 +106,8 @@ class Family:
                 if name == "web":
                     return status
                 continue
+            if now - self._started_at[name] > HEALTHY_SECONDS:
+                self._wait[name] = BACKOFF_SECONDS[0]
             self._restart_at[name] = now + self._wait[name]
             self._wait[name] = min(2 * self._wait[name], BACKOFF_SECONDS[1])
         for name, at in list(self._restart_at.items()):
@@ -138,4 +142,5 @@ class Family:
 
     def _start(self, name: str) -> None:
         command = [sys.executable, "-m", "projector", *self._commands[name]]
+        self._started_at[name] = time.monotonic()
         self._running[name] = subprocess.Popen(command, env=self._environment, stdin=subprocess.DEVNULL, stderr=self._diary)  # noqa: S603 (ourselves)
