@@ -16,7 +16,7 @@ from projector.database import open_engine
 from projector.errors import NotMigrated, StandingBy, StoreUnavailable
 from projector.lease import LEASE_MS, Lease
 from projector.log import Log, open_log
-from projector.project import folded_page, refold
+from projector.project import advance, refold
 from projector.status import check_position
 from projector.table_sink import TableSink, projected, reading, writing
 from projector.taskrouter.fold import FOLD_VERSION
@@ -24,7 +24,6 @@ from projector.taskrouter.fold import FOLD_VERSION
 POLL_SECONDS = (0.02, 0.2)  # after a callback, after a quiet while
 BACKOFF_SECONDS = (0.2, 5.0)
 STANDBY_SECONDS = 1.0
-PAGE = 2_000
 
 logger = logging.getLogger(__name__)
 
@@ -68,10 +67,9 @@ def _work(log: Log, engine: sa.Engine, stop: threading.Event) -> None:
         logger.info("projecting", extra={"position": position})
         poll, renewed = POLL_SECONDS[0], time.monotonic()
         while not stop.is_set():
-            stored = log.read(position, PAGE)
-            if stored:
-                sink.save(folded_page(log, sink, position, stored))
-                position, poll, renewed = stored[-1].position, POLL_SECONDS[0], time.monotonic()
+            reached = advance(log, sink, position)
+            if reached > position:
+                position, poll, renewed = reached, POLL_SECONDS[0], time.monotonic()
                 continue
             if time.monotonic() - renewed > LEASE_MS / 5000:
                 _take(engine, lease)

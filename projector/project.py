@@ -26,12 +26,18 @@ logger = logging.getLogger(__name__)
 def project(log: Log, sink: Sink, upto: int | None = None, page: int = PAGE) -> int:
     """Bring the sink to the end of the log, or to position `upto`; return the position it is at."""
     position = sink.position()
-    while True:
-        stored = log.read(position, page, upto)
-        if not stored:
-            return position
-        sink.save(folded_page(log, sink, position, stored))
-        position = stored[-1].position
+    while (next_position := advance(log, sink, position, upto, page)) > position:
+        position = next_position
+    return position
+
+
+def advance(log: Log, sink: Sink, position: int, upto: int | None = None, page: int = PAGE) -> int:
+    """Fold the page behind `position` into the sink that stands there; where it stands then, unchanged at the log's end."""
+    stored = log.read(position, page, upto)
+    if not stored:
+        return position
+    sink.save(folded_page(log, sink, position, stored))
+    return stored[-1].position
 
 
 def folded_page(log: Log, sink: Sink, after: int, stored: Sequence[Stored]) -> Batch:
@@ -55,7 +61,7 @@ def folded_page(log: Log, sink: Sink, after: int, stored: Sequence[Stored]) -> B
                 raise
             incomplete[unit] = _place(error)
             # Not the error itself: its message may quote names or attributes.
-            logger.error(  # noqa: TRY400
+            logger.error(  # noqa: TRY400 (see above)
                 "fold_failed", extra={"unit": str(unit), "position": position, "error": incomplete[unit]}
             )
     return Batch(

@@ -57,7 +57,7 @@ def wait_until(holds: Callable[[], bool], seconds: float = 60.0, every: float = 
 
 def measured(figures: str) -> None:
     """Figures of a test, shown with `-s` or `-rP` and when it fails."""
-    print(figures)  # noqa: T201
+    print(figures)  # noqa: T201 (a test's figures, for its reader)
 
 
 class Process:

@@ -1,7 +1,6 @@
 """Every setting of the environment, and what is refused before anything starts, in a sentence that says what to change."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 
 import pytest
 import sqlalchemy as sa
@@ -11,7 +10,7 @@ from sqlalchemy.engine import URL
 from projector.config import ANY_ACCOUNT, SETTINGS, Config, read_config
 from projector.database import database_url, disposing, open_engine
 from projector.errors import Misconfigured, StoreUnavailable
-from projector.log import Log, open_log
+from projector.log import open_log
 from projector.log.open import log_path
 from projector.log.postgres import PostgresLog
 from projector.log.sqlite import SQLiteLog
@@ -163,18 +162,9 @@ def test_an_unsafe_web_server_is_refused(settings: dict[str, object], sentence: 
 # check_store
 
 
-@contextmanager
-def opened(url: URL) -> Iterator[Log]:
-    log = open_log(url)
-    try:
-        yield log
-    finally:
-        log.close()
-
-
 def test_a_durable_store_may_start(url: URL) -> None:
     """Both databases as they come."""
-    with opened(url) as log:
+    with closing(open_log(url)) as log:
         check_store(Config(database_url=url), log)
 
 
@@ -183,7 +173,7 @@ def test_the_librarys_lockless_inserts_are_refused(new_url, monkeypatch: pytest.
     """POSTGRES_ENABLE_DB_FUNCTIONS loses callbacks between writer and reader; nothing allows it."""
     url = new_url("sqlite")
     monkeypatch.setenv("POSTGRES_ENABLE_DB_FUNCTIONS", value)
-    with opened(url) as log:
+    with closing(open_log(url)) as log:
         for allowed in (frozenset(), frozenset({"durability"})):
             with pytest.raises(Misconfigured, match="Unset it"):
                 check_store(Config(database_url=url, allow_unsafe=allowed), log)
@@ -197,7 +187,7 @@ def test_a_postgresql_that_answers_before_the_disk_does_is_refused(new_url, sett
     url = new_url("postgresql")
     with disposing(open_engine(url)) as engine, engine.begin() as connection:
         connection.execute(sa.text(f'ALTER DATABASE "{url.database}" SET {setting} = off'))
-    with opened(url) as log:
+    with closing(open_log(url)) as log:
         with pytest.raises(Misconfigured, match=f"{setting}=off"):
             check_store(Config(database_url=url), log)
         check_store(Config(database_url=url, allow_unsafe=frozenset({"durability"})), log)
@@ -223,7 +213,7 @@ def test_a_sqlite_that_answers_before_the_disk_does_is_refused(new_url) -> None:
 def test_a_database_that_is_away_is_not_called_unsafe() -> None:
     """Whoever asks it later is told then; nothing is wrong with the settings."""
     url = database_url("postgresql://nobody@127.0.0.1:1/nothing")
-    with opened(url) as log, pytest.raises(StoreUnavailable):
+    with closing(open_log(url)) as log, pytest.raises(StoreUnavailable):
         check_store(Config(database_url=url), log)
 
 

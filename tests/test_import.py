@@ -4,8 +4,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +36,6 @@ from tests.given import (
 from tests.posting import in_full
 
 Rows = dict[str, dict[tuple[str, ...], dict[str, Any]]]
-
-
-@contextmanager
-def opened(url: URL) -> Iterator[Log]:
-    log = open_log(url)
-    try:
-        yield log
-    finally:
-        log.close()
 
 
 def projected(url: URL, log: Log) -> Rows:
@@ -119,7 +110,7 @@ def test_every_bad_line_there_is_in_one_file(url: URL) -> None:
     bads = [bad for bad, _ in (BAD | QUARANTINED).values()]
     lines = [line(GOOD), *map(line, good[:BATCH]), *bads, *map(line, good[BATCH:]), line(GOOD)]
     told: list[int] = []
-    with opened(url) as log:
+    with closing(open_log(url)) as log:
         imported = import_lines(log, lines, frozenset({WORKSPACE}), told.append)
         assert [number for number, _ in imported.bad] == list(range(BATCH + 2, BATCH + 2 + len(bads)))
         assert outcomes(imported) == {"stored": len(good) + 1, "duplicate": 1, "quarantined": 2, "conflict": 1}
@@ -131,7 +122,7 @@ def test_lines_are_read_as_people_write_them(url: URL) -> None:
     """Blank lines, Windows line ends, blanks around, no line end at the end, keys escaped or not."""
     lines = [b"\n", b"  \r\n", line(task_created(at=1))[:-1] + b"\r\n", b" " + line(task_created(at=2)), line(GOOD)[:-1],
              json.dumps(GOOD, ensure_ascii=False, indent=None).encode()]  # fmt: skip
-    with opened(url) as log:
+    with closing(open_log(url)) as log:
         imported = import_lines(log, lines)
         assert (outcomes(imported), imported.bad) == ({"stored": 3, "duplicate": 1}, [])
         assert all(json.loads(row.state)["source"] == "import" for row in log.read(0, 10))
@@ -157,7 +148,7 @@ def history() -> list[Parameters]:
 
 def test_an_exported_log_imports_to_the_same_log_and_the_same_tables(url: URL, new_url: Callable[[str], URL]) -> None:
     """Into an empty database of either kind: every document byte by byte, receipts and sources included, every row."""
-    with opened(url) as log:
+    with closing(open_log(url)) as log:
         callbacks = history()
         arrived(log, *callbacks[:20])
         arrived(log, *callbacks[20:40], source="import")
@@ -167,7 +158,7 @@ def test_an_exported_log_imports_to_the_same_log_and_the_same_tables(url: URL, n
         stored, tables = log.read(0, 1_000), projected(url, log)
     for backend in ("sqlite", "postgresql"):
         other = new_url(backend)
-        with opened(other) as log:
+        with closing(open_log(other)) as log:
             imported = import_lines(log, exported)
             assert (outcomes(imported), imported.bad) == ({"stored": len(stored)}, [])
             assert log.read(0, 1_000) == stored
@@ -178,7 +169,7 @@ def test_an_exported_log_imports_to_the_same_log_and_the_same_tables(url: URL, n
 
 def test_an_export_is_read_page_by_page(url: URL) -> None:
     """More callbacks than a page holds: each once, in the order of arrival."""
-    with opened(url) as log:
+    with closing(open_log(url)) as log:
         bodies = [task_created(at=n, task_=str(n)) for n in range(2 * BATCH + 1)]
         arrived(log, *bodies)
         assert [json.loads(each)["parameters"] for each in export_lines(log)] == bodies
@@ -186,14 +177,14 @@ def test_an_export_is_read_page_by_page(url: URL) -> None:
 
 def test_an_empty_log_exports_nothing_and_takes_nothing(url: URL) -> None:
     """No callbacks, no lines."""
-    with opened(url) as log:
+    with closing(open_log(url)) as log:
         assert list(export_lines(log)) == []
         assert outcomes(import_lines(log, [])) == {}
 
 
 def test_into_a_log_that_holds_something_arrival_is_now(url: URL) -> None:
     """An old receipt would lie about when this log knew; the source says that it was no webhook."""
-    with opened(url) as log:
+    with closing(open_log(url)) as log:
         arrived(log, task_created(at=0))
         already = recorded_ms(log.read(0, 1)[0].state)
         import_lines(log, [document(task_created(at=1), recorded_at=ms(1))])
@@ -204,14 +195,14 @@ def test_into_a_log_that_holds_something_arrival_is_now(url: URL) -> None:
 
 def test_receipts_of_an_import_never_go_back(url: URL) -> None:
     """An export put together by hand, out of order: "as known at" still means a position."""
-    with opened(url) as log:
+    with closing(open_log(url)) as log:
         import_lines(log, [document(task_created(at), recorded_at=ms(at)) for at in (5, 3, 9, 1)])
         assert [recorded_ms(row.state) for row in log.read(0, 10)] == [ms(5), ms(5), ms(9), ms(9)]
 
 
 def test_a_source_nobody_knows_is_an_import(url: URL) -> None:
     """What stands in a document's source is not written into the log unseen."""
-    with opened(url) as log:
+    with closing(open_log(url)) as log:
         imported = import_lines(log, [document(task_created(at=1), source='x","recorded_at":0,"y":"')])
         assert outcomes(imported) == {"stored": 1}
         (row,) = log.read(0, 1)
@@ -222,7 +213,7 @@ def test_a_source_nobody_knows_is_an_import(url: URL) -> None:
 def test_an_import_repeated_adds_nothing(url: URL) -> None:
     """The same file twice: all duplicates, no trouble."""
     lines = [line(body) for body in history()]
-    with opened(url) as log:
+    with closing(open_log(url)) as log:
         first, second = import_lines(log, lines), import_lines(log, lines)
         assert first.outcomes[Outcome.STORED] == second.outcomes[Outcome.DUPLICATE] == log.end()
         assert (first.bad, second.bad) == ([], [])
@@ -253,7 +244,7 @@ def test_the_commands_tell_it_in_figures_and_by_their_exit_status(url: URL, tmp_
     assert done.stderr.decode().splitlines() == ["line 1: not JSON", "line 2: quarantined: its Sid is stored with other content"]
     exported = run(url, "export")
     assert (exported.returncode, exported.stdout.count(b"\n"), exported.stderr) == (0, 3, b"")
-    with opened(url) as log:
+    with closing(open_log(url)) as log:
         assert list(export_lines(log)) == exported.stdout.splitlines(keepends=True)
 
 
