@@ -18,6 +18,7 @@ from projector.database import disposing, open_engine
 from projector.errors import NotMigrated
 from projector.log.open import log_path
 from projector.table_sink import reading, writing
+from projector.tables.views import drop_views, make_views
 
 LOCK = 0x70726F6A  # "proj"
 
@@ -33,8 +34,12 @@ def migrate(url: URL, revision: str = "head") -> str | None:
         known = {script.revision for script in ScriptDirectory.from_config(alembic).walk_revisions()}
         if current is not None and current not in known:
             raise NotMigrated(f"The database is at revision {current}, which this release does not know. Run a newer release.")
+        drop_views(connection)
         (command.downgrade if revision == "base" or (current or "") > revision else command.upgrade)(alembic, revision)
-        return MigrationContext.configure(connection).get_current_revision()
+        reached = MigrationContext.configure(connection).get_current_revision()
+        if reached == ScriptDirectory.from_config(alembic).get_current_head():
+            make_views(connection)
+        return reached
 
 
 def check_migrated(url: URL) -> None:

@@ -10,13 +10,30 @@ import traceback
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
+from zlib import crc32
+
+from msgspec import Struct
 
 from projector.log import Log, Stored
 from projector.sink import Batch, Checkpoint, Folded, Sink
 from projector.taskrouter.callback import Callback, Unit, order_ms, read, unit_of
 from projector.taskrouter.fold import State, fold, with_deletion_of
-from projector.taskrouter.mention import mentions
+from projector.taskrouter.mention import mentions, stated
 
+
+class Part(NamedTuple):
+    """One of `of` shares of all units. Callbacks of no unit belong to the first."""
+
+    number: int
+    of: int
+
+    def has(self, unit: str | None) -> bool:
+        """Whether this share has the unit, written as the log's column has it."""
+        return crc32(unit.encode()) % self.of == self.number if unit else self.number == 0
+
+
+WHOLE = Part(0, 1)
 PAGE = 2_000
 CHECKPOINT_EVERY = 200  # callbacks of one unit: what a late one re-folds at most, beside its page
 
@@ -31,24 +48,30 @@ def project(log: Log, sink: Sink, upto: int | None = None, page: int = PAGE) -> 
     return position
 
 
-def advance(log: Log, sink: Sink, position: int, upto: int | None = None, page: int = PAGE) -> int:
+def advance(log: Log, sink: Sink, position: int, upto: int | None = None, page: int = PAGE, part: Part = WHOLE) -> int:
     """Fold the page behind `position` into the sink that stands there; where it stands then, unchanged at the log's end."""
     stored = log.read(position, page, upto)
     if not stored:
         return position
-    sink.save(folded_page(log, sink, position, stored))
+    sink.save(folded_page(log, sink, position, stored, part))
     return stored[-1].position
 
 
-def folded_page(log: Log, sink: Sink, after: int, stored: Sequence[Stored]) -> Batch:
+def folded_page(log: Log, sink: Sink, after: int, stored: Sequence[Stored], part: Part = WHOLE) -> Batch:
     """What one page of the log comes to, given what the sink holds up to `after`."""
-    callbacks = [read(row.state, row.originator_id) for row in stored]
+    callbacks: list[Callback] = []
     news: dict[Unit, list[Callback]] = defaultdict(list)
-    for callback in callbacks:
+    for row in stored:
+        if row.unit is not None and not part.has(row.unit):
+            continue
+        callback = read(row.state, row.originator_id)
         unit = unit_of(callback.fields)
+        if row.unit is None and not part.has(str(unit) if unit else None):
+            continue
+        callbacks.append(callback)
         if unit is not None:
             news[unit].append(callback)
-    position, originator_id, _ = stored[-1]
+    position, originator_id = stored[-1].position, stored[-1].originator_id
     known = sink.load(news)
     broken = sink.incomplete()
     folded: dict[Unit, Folded] = {}
@@ -68,11 +91,12 @@ def folded_page(log: Log, sink: Sink, after: int, stored: Sequence[Stored]) -> B
         after=after,
         position=position,
         originator_id=originator_id,
-        event_ms=max(callback.at_ms for callback in callbacks),
+        event_ms=max((callback.at_ms for callback in callbacks), default=0),
         folded=folded,
         mentions=mentions(callbacks),
         event_types=Counter(callback.fields.event_type for callback in callbacks),
         incomplete=incomplete,
+        stated=stated(callbacks),
     )
 
 
@@ -90,7 +114,7 @@ def refold(log: Log, sink: Sink, units: Iterable[Unit], position: int) -> Batch 
     originator_id = log.originator_at(position)
     if originator_id is None or not (folded or incomplete):
         return None
-    event_ms = max((state.head.updated_ms or 0 for state, *_ in folded.values()), default=0)
+    event_ms = max((each.state.head.updated_ms or 0 for each in folded.values()), default=0)
     return Batch(position, position, originator_id, event_ms, folded, {}, {}, incomplete)
 
 
@@ -111,15 +135,18 @@ def _folded(log: Log, sink: Sink, unit: Unit, arrived: list[Callback], known: St
 
 def _in_steps(unit: Unit, callbacks: Sequence[Callback], start: State | None, before: State | None, late: str | None) -> Folded:
     """Fold, leaving a checkpoint at every `CHECKPOINT_EVERY` callbacks of the unit's life."""
-    state, checkpoints, done = start, [], 0
+    state, done = start, 0
+    checkpoints: list[Checkpoint] = []
+    closed: list[Struct] = []
     while done < len(callbacks) or state is None:
         count = state.head.callback_count if state else 0
         step = CHECKPOINT_EVERY - count % CHECKPOINT_EVERY
-        state = fold(unit, callbacks[done : done + step], state)
+        state, more = fold(unit, callbacks[done : done + step], state)
+        closed += more
         done += step
         if state.head.callback_count - count == step:
             checkpoints.append(Checkpoint(state.head.folded_to, state))
-    return Folded(state, before, checkpoints, late)
+    return Folded(state, before, closed, checkpoints, late, start)
 
 
 def _history(log: Log, unit: Unit, after: str, upto: int) -> list[Callback]:

@@ -1,4 +1,4 @@
-"""States and mentions as rows of `tables.py`, and back. A state's field `x_ms` is the column `x_at` (or `x`)."""
+"""States, spans and mentions as rows of `tables`, and back. A field `x_ms` is the column `x_at` (or `x`)."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,14 +10,15 @@ from projector import tables
 from projector.taskrouter.activity import Activity
 from projector.taskrouter.callback import Unit
 from projector.taskrouter.fold import State
+from projector.taskrouter.gap import Gap
 from projector.taskrouter.head import Head
-from projector.taskrouter.mention import NAMES, Mention
-from projector.taskrouter.reservation import Reservation
-from projector.taskrouter.task import Task
+from projector.taskrouter.mention import NAMES, Mention, Stated
+from projector.taskrouter.reservation import Reservation, ReservationStatusSpan
+from projector.taskrouter.task import Task, TaskQueueSpan, TaskStatusSpan
 from projector.taskrouter.task_channel import TaskChannel
 from projector.taskrouter.task_queue import TaskQueue
-from projector.taskrouter.worker import Worker
-from projector.taskrouter.worker_channel import WorkerChannel
+from projector.taskrouter.worker import ActivitySpan, AttributesSpan, Worker
+from projector.taskrouter.worker_channel import ChannelSpan, WorkerChannel
 from projector.taskrouter.workflow import Workflow
 from projector.taskrouter.workspace import Workspace
 
@@ -34,6 +35,19 @@ TABLE_OF: dict[type[Struct], sa.Table] = {
     Workflow: tables.workflow,
     TaskChannel: tables.task_channel,
 }
+HISTORY_OF: dict[type[Struct], sa.Table] = {  # what the fold hands out beside the state
+    ActivitySpan: tables.worker_activity_span_past,
+    AttributesSpan: tables.worker_attributes_span_past,
+    ChannelSpan: tables.worker_channel_span_past,
+    TaskStatusSpan: tables.task_status_span_past,
+    ReservationStatusSpan: tables.reservation_status_span_past,
+    TaskQueueSpan: tables.task_queue_span_past,
+    Gap: tables.gap,
+}
+LINE_KEY = {  # what names a line of it: the key without the span's own part
+    kind: tuple(column.name for column in table.primary_key if column.name not in ("started_at", "n"))
+    for kind, table in HISTORY_OF.items()
+}
 PARTS: dict[str, type[Struct]] = {"task": Reservation, "worker": WorkerChannel}  # kind → what its parts are
 PART_KEY = {Reservation: "reservation_sid", WorkerChannel: "task_channel_sid"}
 
@@ -45,8 +59,12 @@ def _column_name(table: sa.Table, field: str) -> str:
     return at if at in table.c else field.removesuffix("_ms")
 
 
-COLUMNS = {  # state → its columns, in the order of its fields
-    state: tuple(_column_name(table, field) for field in state.__struct_fields__) for state, table in TABLE_OF.items()
+_STORED: dict[type[Struct], sa.Table] = TABLE_OF | HISTORY_OF | {Stated: tables.stated_capacity}
+FIELDS = {  # row's struct → the fields that are stored
+    kind: tuple(field for field in kind.__struct_fields__ if field != "closed") for kind in _STORED
+}
+COLUMNS = {  # row's struct → its columns, in the order of its fields
+    kind: tuple(_column_name(table, field) for field in FIELDS[kind]) for kind, table in _STORED.items()
 }
 NAME_COLUMNS = {  # table → the columns that mentions fill, beside its key
     name: ("first_seen_at", *(column for field in fields for column in (field, f"{field}_order")))
@@ -55,13 +73,14 @@ NAME_COLUMNS = {  # table → the columns that mentions fill, beside its key
 
 
 def row_of(state: Struct) -> Row:
-    """The row of one head or part, without what mentions add."""
-    return {column: getattr(state, field) for column, field in zip(COLUMNS[type(state)], state.__struct_fields__, strict=True)}
+    """The row of one head, part, span or gap, without what mentions add."""
+    kind = type(state)
+    return {column: getattr(state, field) for column, field in zip(COLUMNS[kind], FIELDS[kind], strict=True)}
 
 
 def state_of(kind: type[Struct], row: Mapping[Any, Any]) -> Any:
     """The head or part that a row holds."""
-    return kind(**{field: row[column] for column, field in zip(COLUMNS[kind], kind.__struct_fields__, strict=True)})
+    return kind(**{field: row[column] for column, field in zip(COLUMNS[kind], FIELDS[kind], strict=True)})
 
 
 def is_only_mentioned(head: Head) -> bool:

@@ -29,8 +29,13 @@ def progress(log: Log, engine: sa.Engine, now_ms: int) -> dict[str, Any]:
         "lag_events": max(0, end - row.position),
         "lag_seconds": round(lag_seconds, 3),
         "incomplete_units": incomplete,
-        "rebuild_due": row.fold_version != FOLD_VERSION,
+        "rebuild_due": rebuild_due(row),
     }
+
+
+def rebuild_due(row: Any) -> bool:
+    """True when the tables (their projection's row) hold what another release's fold made of the log."""
+    return bool(row.position > 0 and row.fold_version != FOLD_VERSION)
 
 
 def check_position(log: Log, row: Any) -> None:

@@ -21,6 +21,7 @@ from projector.errors import NotMigrated, StandingBy, StoreUnavailable
 from projector.lease import Lease
 from projector.rows import (
     COLUMNS,
+    HISTORY_OF,
     NAME_COLUMNS,
     PART_KEY,
     PARTS,
@@ -33,11 +34,11 @@ from projector.rows import (
     rows_of,
     state_of,
 )
-from projector.sink import Batch, Checkpoint
+from projector.sink import Batch, Checkpoint, voids
 from projector.taskrouter.callback import Unit
 from projector.taskrouter.event_types import EVENT_TYPES, canonical
-from projector.taskrouter.fold import ENTITIES, State, decode, encode
-from projector.taskrouter.mention import NAMES
+from projector.taskrouter.fold import ENTITIES, FOLD_VERSION, State, decode, encode
+from projector.taskrouter.mention import NAMES, Stated
 
 PROJECTION = "tables"
 KEYS_PER_SELECT = 5_000
@@ -50,11 +51,14 @@ class TableSink:
     def __init__(self, engine: sa.Engine, lease: Lease | None = None) -> None:
         self._engine = engine
         self._lease = lease
+        self._fold_version = FOLD_VERSION  # of the tables, as last looked at
 
     def position(self) -> int:
         """See `Sink.position`."""
         with reading(self._engine) as connection:
-            return int(projected(connection).position)
+            row = projected(connection)
+        self._fold_version = row.fold_version
+        return int(row.position)
 
     def load(self, units: Iterable[Unit]) -> dict[Unit, State]:
         """See `Sink.load`."""
@@ -86,14 +90,15 @@ class TableSink:
         with writing(self._engine) as connection:
             self._advance(connection, batch)
             _save_states(connection, batch)
+            _save_history(connection, batch)
             _save_names(connection, batch)
             _save_operating(connection, batch)
 
-    def rows(self, workspace_sid: str | None = None) -> dict[str, dict[tuple[str, ...], Row]]:
-        """Every current row (of one workspace): table → key → row, derived columns left out."""
-        found: dict[str, dict[tuple[str, ...], Row]] = {}
+    def rows(self, workspace_sid: str | None = None) -> dict[str, dict[tuple[Any, ...], Row]]:
+        """Every row (of one workspace): table → key → row, derived columns left out."""
+        found: dict[str, dict[tuple[Any, ...], Row]] = {}
         with reading(self._engine) as connection:
-            for table in tables.CURRENT:
+            for table in (*tables.CURRENT, *tables.HISTORY):
                 stored = [column for column in table.c if column.computed is None]
                 keys = [column.name for column in table.primary_key]
                 every = sa.select(*stored)
@@ -105,6 +110,8 @@ class TableSink:
     def _advance(self, connection: sa.Connection, batch: Batch) -> None:
         c = tables.projection.c
         moved = sa.update(tables.projection).where(c.name == PROJECTION, c.position == batch.after)
+        if batch.after > 0:  # a rebuild may have swapped in tables of another fold since these states were loaded
+            moved = moved.where(c.fold_version == self._fold_version)
         values: dict[str, Any] = {
             "position": batch.position,
             "originator_id": batch.originator_id,
@@ -113,6 +120,8 @@ class TableSink:
                 else_=sa.literal(batch.event_ms, tables.Instant),
             ),
         }
+        if batch.after == 0:
+            values["fold_version"] = self._fold_version = FOLD_VERSION
         if self._lease is not None:
             moved = moved.where(c.holder == self._lease.holder)
             values["lease_expires_at"] = self._lease.renewed_until(connection)
@@ -195,6 +204,39 @@ def _save_states(connection: sa.Connection, batch: Batch) -> None:
     for state_type, written in rows.items():
         table = TABLE_OF[state_type]
         _upsert(connection, table, COLUMNS[state_type], written)
+
+
+def _save_history(connection: sa.Connection, batch: Batch) -> None:
+    """Take back what a late callback made wrong, then write what has ended since."""
+    wrong: dict[Any, list[Row]] = defaultdict(list)
+    ended: dict[Any, list[Row]] = defaultdict(list)
+    for unit, folded in batch.folded.items():
+        for void in voids(unit, folded):
+            wrong[void.kind, tuple(void.line)].append(void.line | {"n": void.n, "started_at": void.since_ms})
+        for span in folded.closed:
+            ended[type(span)].append(row_of(span))
+    for (kind, _), lines in wrong.items():
+        _delete_from(connection, HISTORY_OF[kind], lines)
+    for kind, written in ended.items():
+        _upsert(connection, HISTORY_OF[kind], COLUMNS[kind], written)
+    if batch.stated:
+        columns = COLUMNS[Stated]
+        insert = _insert(connection, tables.stated_capacity, columns).on_conflict_do_nothing()
+        _run(connection, insert, [row_of(each) for each in batch.stated])
+
+
+def _delete_from(connection: sa.Connection, table: sa.Table, lines: list[Row]) -> None:
+    """Delete each line's rows from its `n` on; `started_at` is where to begin looking, so that a long history is not read."""
+    keys = [name for name in lines[0] if name in table.primary_key.columns and name not in ("n", "started_at")]
+    names = [*keys, "n", *(["started_at"] if "started_at" in table.c else [])]
+    rows = [{f"of_{name}": line[name] for name in names} for line in lines]
+    if connection.dialect.name == "sqlite":
+        of: Any = {name: sa.bindparam(f"of_{name}", type_=table.c[name].type) for name in names}
+    else:
+        arrays = (sa.bindparam(f"of_{name}", type_=postgresql.ARRAY(_element(table.c[name].type))) for name in names)
+        of = sa.func.unnest(*arrays).table_valued(*names).render_derived().c
+    where = [table.c[name] == of[name] for name in keys] + [table.c[name] >= of[name] for name in names if name not in keys]
+    _run(connection, sa.delete(table).where(*where), rows)
 
 
 def _save_names(connection: sa.Connection, batch: Batch) -> None:

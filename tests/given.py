@@ -16,6 +16,7 @@ from projector.log import Entry, Log, Outcome, Stored
 from projector.log.entry import decide, rows
 from projector.project import project
 from projector.sink import MemorySink
+from projector.taskrouter.text import LATEST_MS
 
 START_MS = 1_770_000_000_000  # 2026-02-02T02:40:00Z
 ACCOUNT, WORKSPACE = "AC" + "a" * 32, "WS" + "b" * 32
@@ -105,16 +106,16 @@ class MemoryLog:
         decision = decide(arrivals, {row.originator_id: row.state for row in self._stored})
         last = self._stored[-1].state if self._stored else None
         for originator_id, _, state, unit, at_ms in rows(decision.new, self.now_ms, last):
-            self._stored.append(Stored(len(self._stored) + 1, originator_id, state))
+            self._stored.append(Stored(len(self._stored) + 1, originator_id, state, unit))
             self._units.append((unit, at_ms))
         return decision.outcomes
 
     def read(self, after: int, limit: int, upto: int | None = None) -> list[Stored]:
         return self._stored[after : min(after + limit, len(self._stored) if upto is None else upto)]
 
-    def history(self, unit: str, since_ms: int, upto: int) -> list[Stored]:
+    def history(self, unit: str, since_ms: int, upto: int, until_ms: int = LATEST_MS) -> list[Stored]:
         found = zip(self._stored[:upto], self._units, strict=False)
-        return [row for row, (of, at_ms) in found if of == unit and at_ms >= since_ms]
+        return [row for row, (of, at_ms) in found if of == unit and since_ms <= at_ms <= until_ms]
 
     def end(self) -> int:
         return len(self._stored)

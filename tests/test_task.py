@@ -25,6 +25,7 @@ def test_a_task_from_creation_to_completion() -> None:
     assert times == {
         "first_seen_at": ms(0), "created_at": ms(0.001), "queue_entered_at": ms(0.002), "first_reserved_at": ms(1),
         "first_accepted_at": ms(4), "wrapup_at": ms(60), "completed_at": ms(70.005), "updated_at": ms(70.005),
+        "visit_ended_at": ms(4),
     }  # fmt: skip
     assert (row["status"], row["reason"], row["callback_count"]) == ("completed", "done", 9)
     offer = told.the("reservation", "r")

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from projector.taskrouter.callback import Fields, event_time_ms, fields_of, identity_of, read, same_core, stamp_ms, unit_of
-from projector.taskrouter.text import clean
+from projector.taskrouter.text import LATEST_MS, clean
 
 
 class Outcome(Enum):
@@ -77,6 +77,7 @@ class Stored(NamedTuple):
     position: int
     originator_id: str
     state: bytes
+    unit: str | None = None  # as of the release that appended it
 
 
 class Log(Protocol):
@@ -88,8 +89,8 @@ class Log(Protocol):
     def read(self, after: int, limit: int, upto: int | None = None) -> list[Stored]:
         """The callbacks at positions above `after` (and not above `upto`), at most `limit`."""
 
-    def history(self, unit: str, since_ms: int, upto: int) -> list[Stored]:
-        """One unit's callbacks with an event time of `since_ms` or later, at positions up to `upto`."""
+    def history(self, unit: str, since_ms: int, upto: int, until_ms: int = LATEST_MS) -> list[Stored]:
+        """One unit's callbacks with an event time from `since_ms` to `until_ms`, at positions up to `upto`."""
 
     def end(self) -> int:
         """The last position; 0 for an empty log."""

@@ -20,6 +20,7 @@ from sqlalchemy.engine import URL
 from projector.errors import NotMigrated, StoreUnavailable
 from projector.log.entry import Entry, Outcome, Rejected, Stored, decide, rows
 from projector.log.schema import SCHEMA
+from projector.taskrouter.text import LATEST_MS
 
 CONNECT_TIMEOUT_SECONDS = 1.0
 RECONNECT_SECONDS = 0.5  # the pool would double its pauses for five minutes, and stay away long after the database is back
@@ -78,11 +79,12 @@ class PostgresLog(PostgresApplicationRecorder):
         ).format(table)
         self._stored = SQL("SELECT originator_id, state FROM {} WHERE originator_id = ANY(%s)").format(table)
         self._read = SQL(
-            "SELECT notification_id, originator_id, state FROM {} WHERE notification_id > %s AND notification_id <= %s"
+            "SELECT notification_id, originator_id, state, unit FROM {} WHERE notification_id > %s AND notification_id <= %s"
             " ORDER BY notification_id LIMIT %s"
         ).format(table)
         self._history = SQL(
-            "SELECT notification_id, originator_id, state FROM {} WHERE unit = %s AND at_ms >= %s AND notification_id <= %s"
+            "SELECT notification_id, originator_id, state, unit FROM {} WHERE unit = %s AND at_ms BETWEEN %s AND %s"
+            " AND notification_id <= %s"
         ).format(table)
         self._end = SQL("SELECT notification_id FROM {} ORDER BY notification_id DESC LIMIT 1").format(table)
         self._at = SQL("SELECT originator_id FROM {} WHERE notification_id = %s").format(table)
@@ -123,9 +125,9 @@ class PostgresLog(PostgresApplicationRecorder):
         """See `Log.read`."""
         return self._select(self._read, (after, 2**62 if upto is None else upto, limit))
 
-    def history(self, unit: str, since_ms: int, upto: int) -> list[Stored]:
+    def history(self, unit: str, since_ms: int, upto: int, until_ms: int = LATEST_MS) -> list[Stored]:
         """See `Log.history`."""
-        return self._select(self._history, (unit, since_ms, upto))
+        return self._select(self._history, (unit, since_ms, until_ms, upto))
 
     def end(self) -> int:
         """See `Log.end`."""
@@ -162,7 +164,7 @@ class PostgresLog(PostgresApplicationRecorder):
     def _select(self, statement: Any, values: tuple[object, ...]) -> list[Stored]:
         with self._connection() as conn, conn.cursor(binary=True) as cursor:
             found = cursor.execute(statement, values, prepare=True).fetchall()
-        return [Stored(row["notification_id"], row["originator_id"], row["state"]) for row in found]
+        return [Stored(row["notification_id"], row["originator_id"], row["state"], row["unit"]) for row in found]
 
     @contextmanager
     def _connection(self) -> Iterator[psycopg.Connection[Any]]:

@@ -16,15 +16,17 @@ from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
 
 from projector.errors import NotMigrated, StoreUnavailable
 from projector.log.entry import Entry, Outcome, Rejected, Stored, decide, rows
+from projector.taskrouter.text import LATEST_MS
 
 LOCK_TIMEOUT_SECONDS = 1
 
 _READ = (
-    "SELECT notification_id, originator_id, state FROM stored_events WHERE notification_id > ? AND notification_id <= ?"
+    "SELECT notification_id, originator_id, state, unit FROM stored_events WHERE notification_id > ? AND notification_id <= ?"
     " ORDER BY notification_id LIMIT ?"
 )
 _HISTORY = (
-    "SELECT notification_id, originator_id, state FROM stored_events WHERE unit = ? AND at_ms >= ? AND notification_id <= ?"
+    "SELECT notification_id, originator_id, state, unit FROM stored_events WHERE unit = ? AND at_ms BETWEEN ? AND ?"
+    " AND notification_id <= ?"
 )
 _NOTIFICATIONS = (
     "SELECT * FROM stored_events WHERE notification_id > ? AND notification_id <= ?"
@@ -72,9 +74,9 @@ class SQLiteLog(SQLiteApplicationRecorder):
         """See `Log.read`."""
         return [Stored(*row) for row in self._select(_READ, (after, 2**62 if upto is None else upto, limit))]
 
-    def history(self, unit: str, since_ms: int, upto: int) -> list[Stored]:
+    def history(self, unit: str, since_ms: int, upto: int, until_ms: int = LATEST_MS) -> list[Stored]:
         """See `Log.history`."""
-        return [Stored(*row) for row in self._select(_HISTORY, (unit, since_ms, upto))]
+        return [Stored(*row) for row in self._select(_HISTORY, (unit, since_ms, until_ms, upto))]
 
     def end(self) -> int:
         """See `Log.end`."""

@@ -3,13 +3,15 @@
 A state is the unit's head (task, worker, …) and its parts (reservations, channels). Folding one by one or all at once,
 from nothing or from a state saved before, gives the same: what depends on the whole (a deletion's effective time, the
 end of a reservation that only its task's end tells) is settled after the last callback and undone before the next.
+
+History comes out of the same fold: whatever span a callback closes, and whatever gap it reveals, is handed out beside the state.
 """
 
 from collections.abc import Iterable
-from functools import reduce
 from typing import Any, NamedTuple, cast
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from projector.taskrouter import (
@@ -26,9 +28,10 @@ from projector.taskrouter import (
 from projector.taskrouter.callback import Callback, Unit
 from projector.taskrouter.head import Head, counted, dated, deleted, stamped_deletion_ms
 from projector.taskrouter.reservation import Reservation
+from projector.taskrouter.span import Line, Span
 from projector.taskrouter.worker_channel import WorkerChannel
 
-FOLD_VERSION = 1  # raise it when any evolve changes: tables folded by another version are due for a rebuild
+FOLD_VERSION = 2  # raise it when any evolve changes: tables folded by another version are due for a rebuild
 
 Part = Reservation | WorkerChannel
 
@@ -41,6 +44,12 @@ ENTITIES: dict[str, Any] = {  # kind → the module whose State, initial and evo
     "workflow": workflow,
     "task_channel": task_channel,
 }
+LINED: dict[type[Struct], Any] = {  # the entities with history → their modules: `LINES`, `last_spans`
+    worker.Worker: worker,
+    WorkerChannel: worker_channel,
+    task.Task: task,
+    Reservation: reservation,
+}
 
 
 class State(NamedTuple):
@@ -50,10 +59,20 @@ class State(NamedTuple):
     parts: dict[str, Part]
 
 
-def fold(unit: Unit, callbacks: Iterable[Callback], state: State | None = None) -> State:
-    """The unit's state after these callbacks, given in order; `state` is what was folded before them."""
-    begun = initial(unit) if state is None else _unsettled(state)
-    return _settled(reduce(_step, callbacks, begun))
+class Folding(NamedTuple):
+    """What a fold comes to: the state, and the spans it closed and the gaps it revealed, oldest first."""
+
+    state: State
+    closed: list[Struct]
+
+
+def fold(unit: Unit, callbacks: Iterable[Callback], state: State | None = None) -> Folding:
+    """The unit after these callbacks, given in order; `state` is what was folded before them."""
+    current = initial(unit) if state is None else _unsettled(state)
+    closed: list[Struct] = []
+    for callback in callbacks:
+        current = _step(current, callback, closed)
+    return Folding(_settled(current), closed)
 
 
 def initial(unit: Unit) -> State:
@@ -71,13 +90,35 @@ def with_deletion_of(state: State, other: State) -> State:
     )
 
 
-def _step(state: State, callback: Callback) -> State:
+def last_spans(state: State) -> list[Span]:
+    """The last span of every line of the unit: open, or ended by what ended the entity."""
+    entities = (state.head, *state.parts.values())
+    return [span for each in entities if type(each) in LINED for span in LINED[type(each)].last_spans(each)]
+
+
+def lines(entity: Struct) -> dict[type[Struct], Line]:
+    """The lines of a head or part: the kind of span → where its row keeps the last one."""
+    module = LINED.get(type(entity))
+    found: dict[type[Struct], Line] = module.LINES if module else {}
+    return found
+
+
+def _step(state: State, callback: Callback, closed: list[Struct]) -> State:
     head, parts = state
     if callback.known is not None and callback.known.is_deletion:
         return State(deleted(head, callback), parts)
     head = ENTITIES[callback.known.kind].evolve(counted(head, callback), callback) if callback.known else head
-    part = _part_after(head, parts, callback)
-    return State(head, parts if part is None else {**parts, part[0]: part[1]})
+    if head.closed:
+        closed.extend(head.closed)
+        head = replace(head, closed=())
+    after = _part_after(head, parts, callback)
+    if after is None:
+        return State(head, parts)
+    sid, part = after
+    if part.closed:
+        closed.extend(part.closed)
+        part = replace(part, closed=())
+    return State(head, {**parts, sid: part})
 
 
 def _part_after(head: Head, parts: dict[str, Part], callback: Callback) -> tuple[str, Part] | None:
@@ -103,7 +144,10 @@ def _settled(state: State) -> State:
     head, parts = state
     if isinstance(head, worker.Worker):
         deleted_ms, basis = worker.deletion(head)
-        return State(dated(replace(head, deleted_at_basis=basis), deleted_ms), parts)
+        head = dated(replace(head, deleted_at_basis=basis), deleted_ms)
+        if any(part.ended_ms != deleted_ms for part in parts.values() if isinstance(part, WorkerChannel)):
+            parts = {sid: replace(part, ended_ms=deleted_ms) for sid, part in parts.items()}
+        return State(head, parts)
     head = dated(head, stamped_deletion_ms(head))
     if isinstance(head, task.Task):
         status, ended_ms = task.end(head)

@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from projector.taskrouter.callback import Callback, order_identity, order_ms
+from projector.taskrouter.span import Closed
 
 
 class Head(Struct, frozen=True, kw_only=True):
@@ -24,6 +25,7 @@ class Head(Struct, frozen=True, kw_only=True):
     deletion_order: str | None = None  # order key of its deletion
     deletion_received_ms: int | None = None  # receipt of its deletion, when it came live
     deleted_ms: int | None = None  # when the deletion took effect
+    closed: Closed = ()  # what its last callback closed or revealed, until the fold hands it out; never stored
 
 
 H = TypeVar("H", bound=Head)

@@ -50,6 +50,29 @@ def mentions(callbacks: Iterable[Callback]) -> Mentions:
     return merged
 
 
+class Stated(Struct, frozen=True):
+    """One capacity that a callback states for a worker's channel: the history of `stated_capacity`, never merged away."""
+
+    workspace_sid: str
+    worker_sid: str
+    task_channel_sid: str
+    stated_order: str
+    stated_ms: int
+    capacity: int
+
+
+def stated(callbacks: Iterable[Callback]) -> list[Stated]:
+    """Every `WorkerChannelCapacity` in these callbacks."""
+    found = []
+    for callback in callbacks:
+        fields = callback.fields
+        capacity = _capacity(fields.worker_channel_capacity)
+        if capacity is not None and fields.worker_sid and fields.task_channel_sid:
+            place = (fields.workspace_sid, fields.worker_sid, fields.task_channel_sid)
+            found.append(Stated(*place, callback.order, callback.at_ms, capacity))
+    return found
+
+
 def merge(mention: Mention, at_ms: int, order: str, values: Mapping[str, Name | None]) -> None:
     """Take these values where they are later than what is known."""
     mention.first_seen_ms = min(mention.first_seen_ms, at_ms)

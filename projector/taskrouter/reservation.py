@@ -12,11 +12,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from projector.taskrouter.callback import Callback
-from projector.taskrouter.text import integer
+from projector.taskrouter.span import Closed, Line, Span
+from projector.taskrouter.text import boolean, integer
 
 
 class Reservation(Struct, frozen=True, kw_only=True):
-    """A reservation's row. `inferred`: its own end never came, it ended with its task."""
+    """A reservation's row. `inferred`: its own end never came, it ended with its task. `live_…`: its last live status."""
 
     workspace_sid: str = ""
     reservation_sid: str = ""
@@ -42,13 +43,39 @@ class Reservation(Struct, frozen=True, kw_only=True):
     completed_ms: int | None = None
     failed_ms: int | None = None
     inferred: bool = False
+    ignore_capacity: bool | None = None
+    live_status: str | None = None
+    live_since_ms: int | None = None
+    live_n: int = 0
+    live_event_sid: str | None = None
+    live_worker_name: str | None = None
+    live_activity_sid: str | None = None
+    live_activity_name: str | None = None
     updated_ms: int | None = None
     last_event_sid: str | None = None
+    closed: Closed = ()
+
+
+class ReservationStatusSpan(Span, frozen=True, kw_only=True):
+    """A time in one live status. The worker's name and activity are those its opening callback mentions."""
+
+    task_sid: str | None = None
+    reservation_sid: str = ""
+    status: str = ""
+    worker_sid: str | None = None
+    worker_name: str | None = None
+    worker_activity_sid: str | None = None
+    worker_activity_name: str | None = None
+    task_channel_sid: str | None = None
+    ignore_capacity: bool | None = None
 
 
 initial = Reservation()
+LINES = {ReservationStatusSpan: Line("live_n", "live_since_ms")}
 
 TERMINAL = ("rejected", "timeout", "canceled", "rescinded", "completed", "failed")
+_LIVE = {"reservation.created": "pending", "reservation.accepted": "accepted", "reservation.wrapup": "wrapping"}
+_RANK = {None: 0, "pending": 1, "accepted": 2, "wrapping": 3}
 
 
 def evolve(reservation: Reservation, callback: Callback) -> Reservation:
@@ -57,14 +84,14 @@ def evolve(reservation: Reservation, callback: Callback) -> Reservation:
     if reservation.status in TERMINAL:
         return reservation
     at_ms = callback.at_ms
+    reservation = _lives(reservation, callback)
     match callback.event_type:
         case "reservation.created":
-            return replace(reservation, status=reservation.status or "pending", created_ms=at_ms)
+            return replace(reservation, created_ms=at_ms)
         case "reservation.accepted":
-            status = reservation.status if reservation.status == "wrapping" else "accepted"
-            return replace(reservation, status=status, accepted_ms=at_ms)
+            return replace(reservation, accepted_ms=at_ms)
         case "reservation.wrapup":
-            return replace(reservation, status="wrapping", wrapup_ms=at_ms)
+            return replace(reservation, wrapup_ms=at_ms)
         case "reservation.completed":
             return replace(reservation, status="completed", completed_ms=at_ms)
         case "reservation.rejected":
@@ -96,19 +123,63 @@ def as_told(reservation: Reservation) -> Reservation:
     """The reservation without an inferred end, as its own callbacks left it: what `evolve` goes on from."""
     if not reservation.inferred:
         return reservation
-    status = None
-    if reservation.created_ms is not None:
-        status = "pending"
-    if reservation.accepted_ms is not None:
-        status = "accepted"
-    if reservation.wrapup_ms is not None:
-        status = "wrapping"
-    return replace(reservation, status=status, completed_ms=None, canceled_ms=None, inferred=False)
+    return replace(reservation, status=reservation.live_status, completed_ms=None, canceled_ms=None, inferred=False)
+
+
+def last_spans(reservation: Reservation) -> tuple[Span, ...]:
+    """The last live status, as the row holds it: until its end, if that has come."""
+    ends = (
+        reservation.rejected_ms, reservation.timed_out_ms, reservation.canceled_ms, reservation.rescinded_ms,
+        reservation.completed_ms, reservation.failed_ms,
+    )  # fmt: skip
+    span = _span(reservation, next((ms for ms in ends if ms is not None), None))
+    return () if span is None else (span,)
+
+
+def _lives(reservation: Reservation, callback: Callback) -> Reservation:
+    """Its next live status; a step back (an offer created after it was accepted) is none."""
+    status = _LIVE.get(callback.event_type)
+    if status is None or _RANK[status] <= _RANK[reservation.status]:
+        return reservation
+    ended = _span(reservation, callback.at_ms)
+    return replace(
+        reservation,
+        status=status,
+        live_status=status,
+        live_since_ms=callback.at_ms,
+        live_n=reservation.live_n + (ended is not None),
+        live_event_sid=callback.identity,
+        live_worker_name=callback.fields.worker_name,
+        live_activity_sid=callback.fields.worker_activity_sid,
+        live_activity_name=callback.fields.worker_activity_name,
+        closed=reservation.closed if ended is None else (*reservation.closed, ended),
+    )
+
+
+def _span(reservation: Reservation, ended_ms: int | None) -> ReservationStatusSpan | None:
+    if reservation.live_since_ms is None or reservation.live_status is None:
+        return None
+    return ReservationStatusSpan(
+        workspace_sid=reservation.workspace_sid,
+        task_sid=reservation.task_sid,
+        reservation_sid=reservation.reservation_sid,
+        started_ms=reservation.live_since_ms,
+        n=reservation.live_n,
+        ended_ms=ended_ms,
+        event_sid=reservation.live_event_sid,
+        status=reservation.live_status,
+        worker_sid=reservation.worker_sid,
+        worker_name=reservation.live_worker_name,
+        worker_activity_sid=reservation.live_activity_sid,
+        worker_activity_name=reservation.live_activity_name,
+        task_channel_sid=reservation.task_channel_sid,
+        ignore_capacity=reservation.ignore_capacity,
+    )
 
 
 def _described(reservation: Reservation, callback: Callback) -> Reservation:
     fields = callback.fields
-    version = integer(fields.reservation_version)
+    version, ignore_capacity = integer(fields.reservation_version), boolean(fields.task_ignore_capacity)
     return replace(
         reservation,
         first_seen_ms=callback.at_ms if reservation.first_seen_ms is None else reservation.first_seen_ms,
@@ -121,6 +192,7 @@ def _described(reservation: Reservation, callback: Callback) -> Reservation:
         task_channel_sid=fields.task_channel_sid or reservation.task_channel_sid,
         reason=fields.canceled_reason_code or fields.reason or reservation.reason,
         version=reservation.version if version is None else version,
+        ignore_capacity=reservation.ignore_capacity if ignore_capacity is None else ignore_capacity,
         updated_ms=callback.at_ms,
         last_event_sid=callback.identity,
     )

@@ -8,19 +8,24 @@
 Every callback of a task is a wide snapshot, so any of them may be the first one seen. The status is the one the callback
 states (`TaskAssignmentStatus` is the status *after* the event: recorded), else the one its EventType implies. Completed
 and canceled absorb the status and nothing else: a `task.updated` after completion (observed) may change attributes.
+
+A visit to a queue begins with `task-queue.entered`, or when a snapshot shows another queue (inferred; a transfer's own callback
+tells it). It ends with the acceptance, a timeout, a move, or the task; a rejection does not end it. Whether a transfer to a
+queue shows the queue in its snapshot is not known: it begins with `task-queue.entered` where it does not.
 """
 
 from msgspec.structs import replace
 
 from projector.taskrouter.callback import Callback
 from projector.taskrouter.head import Head
+from projector.taskrouter.span import Line, Span
 from projector.taskrouter.text import boolean, canonical_json, integer, moment_ms
 
 TERMINAL = ("completed", "canceled")
 
 
 class Task(Head, frozen=True, kw_only=True):
-    """A task's row."""
+    """A task's row. `live_…`: its last status that was no end; `visit_…`: its last visit to a queue."""
 
     task_sid: str = ""
     first_seen_ms: int | None = None
@@ -45,9 +50,39 @@ class Task(Head, frozen=True, kw_only=True):
     completed_ms: int | None = None
     canceled_ms: int | None = None
     version: int | None = None
+    live_status: str | None = None
+    live_since_ms: int | None = None
+    live_n: int = 0
+    live_event_sid: str | None = None
+    visit_queue_sid: str | None = None
+    visit_queue_name: str | None = None
+    visit_since_ms: int | None = None
+    visit_n: int = 0
+    visit_event_sid: str | None = None
+    visit_told: bool = False  # by task-queue.entered
+    visit_inferred: bool = False
+    visit_ended_ms: int | None = None
+    visit_outcome: str | None = None
+
+
+class TaskStatusSpan(Span, frozen=True, kw_only=True):
+    """A time in one status that is no end."""
+
+    task_sid: str = ""
+    status: str = ""
+
+
+class TaskQueueSpan(Span, frozen=True, kw_only=True):
+    """A visit to a queue, with the queue's name as sent. `outcome`: what ended it; None while it lasts."""
+
+    task_sid: str = ""
+    task_queue_sid: str = ""
+    task_queue_name: str | None = None
+    outcome: str | None = None
 
 
 initial = Task()
+LINES = {TaskStatusSpan: Line("live_n", "live_since_ms"), TaskQueueSpan: Line("visit_n", "visit_since_ms")}
 
 _IMPLIED_STATUS = {
     "task.created": "pending",
@@ -68,7 +103,7 @@ _TRANSFER_STATUS = {  # Twilio's SDK's words
 
 def evolve(task: Task, callback: Callback) -> Task:
     """The task after one of its callbacks, a deletion apart."""
-    task = _moved(_ended(_described(task, callback), callback), callback)
+    task = _visited(_moved(_ended(_described(task, callback), callback), callback), callback)
     at_ms = callback.at_ms
     match callback.event_type:
         case "task.created":
@@ -81,6 +116,28 @@ def evolve(task: Task, callback: Callback) -> Task:
             return replace(task, wrapup_ms=at_ms)
         case _:
             return task
+
+
+def end(task: Task) -> tuple[str | None, int | None]:
+    """How and when the task ended: completed, canceled or (status None) deleted; (None, None) while it lives."""
+    if task.completed_ms is not None:
+        return "completed", task.completed_ms
+    if task.canceled_ms is not None:
+        return "canceled", task.canceled_ms
+    return None, task.deleted_ms
+
+
+def last_spans(task: Task) -> tuple[Span, ...]:
+    """The last live status and the last visit, as the row holds them: until the task's end, if that has come.
+
+    A deletion's stamp may lie before them: they end where they began then.
+    """
+    status, ended_ms = end(task)
+    live = _status_span(task, ended_ms)
+    visit = _visit(task)
+    if visit is not None and visit.ended_ms is None and ended_ms is not None:
+        visit = replace(visit, ended_ms=max(visit.started_ms, ended_ms), outcome=status or "deleted")
+    return tuple(span for span in (live, visit) if span is not None)
 
 
 def _described(task: Task, callback: Callback) -> Task:
@@ -111,17 +168,45 @@ def _ended(task: Task, callback: Callback) -> Task:
     """Status; its end, where the callback tells one. The end's own callback dates it better than a snapshot of it."""
     stated = callback.fields.task_assignment_status or _IMPLIED_STATUS.get(callback.event_type)
     at_ms = callback.at_ms
-    if task.status not in TERMINAL and stated is not None:
-        task = replace(task, status=stated)
+    if task.status not in TERMINAL and stated is not None and stated != task.status:
         if stated == "completed":
-            task = replace(task, completed_ms=at_ms)
+            task = replace(task, status=stated, completed_ms=at_ms)
         elif stated == "canceled":
-            task = replace(task, canceled_ms=at_ms)
+            task = replace(task, status=stated, canceled_ms=at_ms)
+        else:
+            task = _lives(task, stated, callback)
     if callback.event_type == "task.completed" and task.status == "completed":
         return replace(task, completed_ms=at_ms)
     if callback.event_type == "task.canceled" and task.status == "canceled":
         return replace(task, canceled_ms=at_ms)
     return task
+
+
+def _lives(task: Task, status: str, callback: Callback) -> Task:
+    ended = _status_span(task, callback.at_ms)
+    return replace(
+        task,
+        status=status,
+        live_status=status,
+        live_since_ms=callback.at_ms,
+        live_n=task.live_n + (ended is not None),
+        live_event_sid=callback.identity,
+        closed=task.closed if ended is None else (*task.closed, ended),
+    )
+
+
+def _status_span(task: Task, ended_ms: int | None) -> TaskStatusSpan | None:
+    if task.live_since_ms is None or task.live_status is None:
+        return None
+    return TaskStatusSpan(
+        workspace_sid=task.workspace_sid,
+        task_sid=task.task_sid,
+        started_ms=task.live_since_ms,
+        n=task.live_n,
+        ended_ms=ended_ms if ended_ms is None else max(ended_ms, task.live_since_ms),
+        event_sid=task.live_event_sid,
+        status=task.live_status,
+    )
 
 
 def _moved(task: Task, callback: Callback) -> Task:
@@ -138,10 +223,84 @@ def _moved(task: Task, callback: Callback) -> Task:
     return replace(task, task_queue_sid=sid, task_queue_name=name, queue_entered_ms=entered_ms)
 
 
-def end(task: Task) -> tuple[str | None, int | None]:
-    """How and when the task ended: completed, canceled or (status None) deleted; (None, None) while it lives."""
-    if task.completed_ms is not None:
-        return "completed", task.completed_ms
-    if task.canceled_ms is not None:
-        return "canceled", task.canceled_ms
-    return None, task.deleted_ms
+def _visited(task: Task, callback: Callback) -> Task:
+    """Its visits to queues: first what ends one, then what begins the next, then what shows that it ended unseen."""
+    if task.status in TERMINAL:
+        return task  # a visit that lasts ends with the task (`last_spans`)
+    told = callback.event_type
+    task = _left(task, told, callback.at_ms)
+    task = _entered(task, callback)
+    if task.status in ("assigned", "wrapping") and task.visit_since_ms is not None and task.visit_ended_ms is None:
+        outcome = "canceled" if told in _WITHDRAWN else "accepted"
+        return replace(task, visit_ended_ms=callback.at_ms, visit_outcome=outcome, visit_inferred=True)
+    return task
+
+
+_OUTCOMES = {"reservation.accepted": "accepted", "task-queue.timeout": "timeout", "task-queue.moved": "moved"}
+_WITHDRAWN = (  # a transfer that came to nothing: the task is assigned again, and nobody accepted it out of the queue
+    "reservation.canceled", "reservation.rejected", "reservation.timeout", "task.transfer-failed", "task.transfer-canceled",
+)  # fmt: skip
+
+
+def _left(task: Task, told: str, at_ms: int) -> Task:
+    outcome = _OUTCOMES.get(told)
+    if outcome is None or task.visit_since_ms is None:
+        return task
+    if task.visit_ended_ms is None:
+        return replace(task, visit_ended_ms=at_ms, visit_outcome=outcome)
+    if outcome == "timeout" and task.visit_outcome == "moved" and task.visit_ended_ms == at_ms:
+        return replace(task, visit_outcome=outcome)  # both told in one millisecond: it was moved because it timed out
+    return task
+
+
+def _entered(task: Task, callback: Callback) -> Task:
+    fields, at_ms = callback.fields, callback.at_ms
+    sid = fields.task_queue_sid or task.visit_queue_sid
+    is_told = callback.event_type == "task-queue.entered"
+    lasts = task.visit_since_ms is not None and task.visit_ended_ms is None
+    if sid is None or (sid == task.visit_queue_sid and not is_told):
+        return task
+    if is_told and lasts and sid == task.visit_queue_sid and not task.visit_told:
+        # The queue was seen in a snapshot before it was told: the creation set's order is not fixed (recorded 2018).
+        began_ms = at_ms if task.visit_inferred else task.visit_since_ms
+        name = fields.task_queue_name or task.visit_queue_name
+        return replace(
+            task, visit_since_ms=began_ms, visit_event_sid=callback.identity, visit_queue_name=name,
+            visit_told=True, visit_inferred=False,
+        )  # fmt: skip
+    stated_ms = None if is_told else moment_ms(fields.task_queue_entered_date)
+    earliest_ms = max((ms for ms in (task.visit_since_ms, task.visit_ended_ms) if ms is not None), default=0)
+    began_ms = at_ms if stated_ms is None else min(at_ms, max(stated_ms, earliest_ms))
+    ended = _visit(task)
+    if ended is not None and lasts:
+        ended = replace(ended, ended_ms=began_ms, outcome="moved", inferred=True)
+    return replace(
+        task,
+        visit_queue_sid=sid,
+        visit_queue_name=fields.task_queue_name,
+        visit_since_ms=began_ms,
+        visit_n=task.visit_n + (ended is not None),
+        visit_event_sid=callback.identity,
+        visit_told=is_told,
+        visit_inferred=not is_told and callback.event_type != "task.transfer-initiated",
+        visit_ended_ms=None,
+        visit_outcome=None,
+        closed=task.closed if ended is None else (*task.closed, ended),
+    )
+
+
+def _visit(task: Task) -> TaskQueueSpan | None:
+    if task.visit_since_ms is None or task.visit_queue_sid is None:
+        return None
+    return TaskQueueSpan(
+        workspace_sid=task.workspace_sid,
+        task_sid=task.task_sid,
+        started_ms=task.visit_since_ms,
+        n=task.visit_n,
+        ended_ms=task.visit_ended_ms,
+        event_sid=task.visit_event_sid,
+        inferred=task.visit_inferred,
+        task_queue_sid=task.visit_queue_sid,
+        task_queue_name=task.visit_queue_name,
+        outcome=task.visit_outcome,
+    )

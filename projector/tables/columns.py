@@ -1,0 +1,108 @@
+"""What columns are made of: moments, Sids, the heads that units share, and the metadata that names constraints.
+
+A column `x_at` is the state's field `x_ms`: `timestamptz` on PostgreSQL, ISO 8601 text in UTC with milliseconds on SQLite,
+integer milliseconds in Python. Text that is only compared or ordered has the C collation on PostgreSQL, so that it sorts by
+bytes there as everywhere else.
+"""
+
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Instant(sa.types.TypeDecorator[int]):
+    """A moment, epoch milliseconds in Python; `timestamptz` on PostgreSQL, `2026-03-01T10:42:00.000Z` on SQLite."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        """The column's type on this database."""
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(sa.Text())
+        return dialect.type_descriptor(postgresql.TIMESTAMP(timezone=True))
+
+    def process_bind_param(self, value: int | None, dialect: sa.Dialect) -> Any:
+        """Milliseconds to what the database stores."""
+        if value is None:
+            return None
+        return iso(value) if dialect.name == "sqlite" else _EPOCH + timedelta(milliseconds=value)
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> int | None:  # noqa: ARG002 (SQLAlchemy's signature)
+        """What the database stores to milliseconds."""
+        if value is None:
+            return None
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+        return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def iso(ms: int) -> str:
+    """Epoch milliseconds as ISO 8601 in UTC, milliseconds included."""
+    return f"{_iso_second(ms // 1000)}.{ms % 1000:03d}Z"
+
+
+@lru_cache(maxsize=4096)  # callbacks come in bursts: formatting the second is most of the cost
+def _iso_second(second: int) -> str:
+    return (_EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+# Text that is compared or ordered, never read aloud: SIDs, order keys.
+SID = sa.Text(collation="C").with_variant(sa.Text(), "sqlite")
+BIG = sa.BigInteger
+
+
+def column(name: str, kind: Any, comment: str, *constraints: Any, **options: Any) -> sa.Column[Any]:
+    """A column and what it means."""
+    return sa.Column(name, kind, *constraints, comment=comment, **options)
+
+
+def key(name: str, comment: str) -> sa.Column[Any]:
+    """A part of the primary key."""
+    return sa.Column(name, SID, primary_key=True, nullable=False, comment=comment)
+
+
+def at(name: str, comment: str) -> sa.Column[Any]:
+    """A moment."""
+    return sa.Column(name, Instant, comment=comment)
+
+
+def named(name: str, comment: str, kind: Any = sa.Text) -> list[sa.Column[Any]]:
+    """A column that mentions fill, and the order key of the callback it came from."""
+    return [column(name, kind, comment), column(f"{name}_order", SID, f"Order key of the callback that told {name}.")]
+
+
+def first_seen() -> sa.Column[Any]:
+    """When a row was first spoken of."""
+    return at("first_seen_at", "Event time of the first callback that spoke of it.")
+
+
+def head() -> list[sa.Column[Any]]:
+    """The columns every unit's first row has (`taskrouter.head.Head`)."""
+    return [
+        column("folded_to", SID, "Order key of the last of its own callbacks folded, deletions apart.", nullable=False, server_default=""),
+        column("callback_count", BIG, "Its own callbacks folded, deletions apart.", nullable=False, server_default="0"),
+        column("timed_by_receipt_count", BIG, "Of those, the ones ordered by receipt: no stamp, or one over 5 minutes ahead.", nullable=False, server_default="0"),
+        at("updated_at", "Event time of the last of its own callbacks; NULL when it was only mentioned."),
+        column("last_event_sid", SID, "Sid of that callback."),
+        column("deletion_order", SID, "Order key of its deletion."),
+        at("deletion_received_at", "Receipt of its deletion, when it came live."),
+        at("deleted_at", "When its deletion took effect."),
+    ]  # fmt: skip
+
+
+def workspace_key() -> sa.Column[Any]:
+    """The first part of every key."""
+    return key("workspace_sid", "WS…")
