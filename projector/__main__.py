@@ -2,4 +2,5 @@
 
 from projector.cli import main
 
-main()
+if __name__ == "__main__":  # a rebuild's processes import this module again
+    main()

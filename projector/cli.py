@@ -7,7 +7,8 @@ import json
 import os
 import sys
 import time
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
@@ -185,6 +186,129 @@ def status(as_json: bool) -> None:
     sys.exit(1 if standing["incomplete"] else 0)
 
 
+@commands.command("at")
+@click.argument("sid")
+@click.argument("time_", metavar="TIME")
+@click.option("--known-at", metavar="TIME", help="Only what had arrived by then, for one WK…, WT… or WR….")
+@click.option("--workspace", metavar="WS…", help="Which one, when several have the Sid.")
+@click.option("--json", "as_json", is_flag=True, help="JSON even on a terminal.")
+def at_moment(sid: str, time_: str, known_at: str | None, workspace: str | None, as_json: bool) -> None:
+    """What a worker (WK…), task (WT…), reservation (WR…), queue (WQ…) or workspace (WS…) was like at TIME.
+
+    TIME is ISO 8601 (without a zone: UTC) or epoch milliseconds. Exit status 1 when it did not exist then.
+
+    Example: projector at WK00000000000000000000000000000001 2026-03-01T10:42:00Z
+    """
+    from projector.database import disposing, open_engine
+    from projector.log import open_log
+    from projector.read.moment import at
+    from projector.read.when import moment
+
+    at_ms, known_ms = moment(time_), moment(known_at) if known_at is not None else None
+    config = _config()
+    _check_migrated(config)
+    with closing(open_log(config.database_url)) as log, disposing(open_engine(config.database_url)) as engine:
+        answer = at(engine, log, sid, at_ms, known_ms, workspace)
+    _show(answer, as_json=as_json)
+    sys.exit(0 if answer["exists"] else 1)
+
+
+@commands.command()
+@click.argument("sid")
+@click.option("--workspace", metavar="WS…", help="Which one, when several have the Sid.")
+@click.option("--json", "as_json", is_flag=True, help="JSON even on a terminal.")
+def explain(sid: str, workspace: str | None, as_json: bool) -> None:
+    """The callbacks behind an entity's row and spans, in the order they happened, and what each of them changed.
+
+    Example: projector explain WT00000000000000000000000000000001
+    """
+    from projector.database import disposing, open_engine
+    from projector.log import open_log
+    from projector.read.explain import explain as trace
+
+    config = _config()
+    _check_migrated(config)
+    with closing(open_log(config.database_url)) as log, disposing(open_engine(config.database_url)) as engine:
+        _show(trace(engine, log, sid, workspace), as_json=as_json)
+
+
+@commands.command()
+@click.option("--jobs", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes, one part of all units each.")
+def rebuild(jobs: int) -> None:
+    """Make all tables anew from the log, beside the ones that serve, and swap them in.
+
+    Receiving and projecting go on meanwhile. Killed, it leaves the tables as they were; run it again.
+
+    Example: projector rebuild --jobs 2
+    """
+    from projector.rebuild import rebuild as make_anew
+
+    config = _config()
+    _check_migrated(config)
+    with _bar("rebuild") as progress:
+        rebuilt = make_anew(config.database_url, jobs, progress)
+    rate = rebuilt.position / rebuilt.seconds
+    _print(
+        {"position": rebuilt.position, "seconds": round(rebuilt.seconds, 1), "callbacks_per_second": round(rate), "jobs": jobs}
+    )
+
+
+@commands.command()
+@click.option("--json", "as_json", is_flag=True, help="JSON even on a terminal.")
+def verify(as_json: bool) -> None:
+    """Fold the log again in memory and compare it with every row of every table. Exit status 1 when one differs.
+
+    The live loop may go on meanwhile.
+
+    Example: projector verify --json
+    """
+    from projector.verify import verify as compare
+
+    config = _config()
+    _check_migrated(config)
+    with _bar("verify") as progress:
+        verdict = compare(config.database_url, progress)
+    difference = verdict.difference._asdict() if verdict.difference else None
+    found = {"position": verdict.position, "parts": verdict.parts, "seconds": round(verdict.seconds, 1)}
+    tables = {name: {"rows": rows, "hash": verdict.hashes[name]} for name, rows in verdict.rows.items()}
+    _print({**found, "tables": tables, "difference": difference}, as_json=as_json)
+    sys.exit(1 if difference else 0)
+
+
+@contextmanager
+def _bar(what: str) -> "Iterator[Callable[[int, int], None]]":
+    """A progress bar with rate and time left on a terminal's standard error: call what it gives with (done, of how many)."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    rate = TextColumn("{task.fields[rate]} callbacks/s")
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        MofNCompleteColumn(),
+        rate,
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+        shown = bar.add_task(what, total=None, rate="–")
+
+        def show(done: int, of: int) -> None:
+            speed = bar.tasks[0].speed
+            bar.update(shown, completed=done, total=of, rate=f"{speed:,.0f}" if speed else "–")
+
+        yield show
+
+
 def _config() -> "Config":
     from projector.config import read_config
 
@@ -220,6 +344,18 @@ def _check(config: "Config", *, web: bool) -> None:
         click.echo(f"projector: {error} Starting all the same; it is asked again at every use.", err=True)
     finally:
         log.close()
+
+
+def _show(answer: dict[str, Any], *, as_json: bool) -> None:
+    """An answer about a moment or a history: JSON for a pipe, nested tables for a person; its moments as text."""
+    from projector.read.shown import page, readable
+
+    if as_json or not sys.stdout.isatty():
+        click.echo(json.dumps(readable(answer), indent=2, ensure_ascii=False))
+        return
+    from rich.console import Console
+
+    Console().print(page(readable(answer)))
 
 
 def _print(found: dict[str, Any], *, as_json: bool = False) -> None:

@@ -5,7 +5,10 @@ ProjectorError
 ├── NotMigrated          the tables are not there, or of another release
 ├── StoreUnavailable     the database cannot be reached or cannot commit now: wait and try again
 ├── LogMismatch          the tables were projected from another log than this one
-└── StandingBy           another loop holds the lease, or took it over: not a failure, the place of a standby
+├── StandingBy           another loop holds the lease, or took it over: not a failure, the place of a standby
+├── NotRebuilt           a rebuild could not be finished: the tables are as they were
+├── NotFound             no entity with that Sid is in the tables
+└── Unanswerable         the question cannot be answered as it was asked
 """
 
 
@@ -31,3 +34,15 @@ class LogMismatch(ProjectorError):
 
 class StandingBy(ProjectorError):
     """Another projecting loop works on these tables."""
+
+
+class NotRebuilt(ProjectorError):
+    """A rebuild cannot run or cannot be finished now; the tables are as they were."""
+
+
+class NotFound(ProjectorError):
+    """No entity with that Sid is in the tables."""
+
+
+class Unanswerable(ProjectorError):
+    """The question cannot be answered as it was asked; the message says how to ask."""

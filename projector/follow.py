@@ -17,7 +17,7 @@ from projector.errors import NotMigrated, StandingBy, StoreUnavailable
 from projector.lease import LEASE_MS, Lease
 from projector.log import Log, open_log
 from projector.project import advance, refold
-from projector.status import check_position
+from projector.status import check_position, rebuild_due
 from projector.table_sink import TableSink, projected, reading, writing
 from projector.taskrouter.fold import FOLD_VERSION
 
@@ -61,8 +61,15 @@ def _work(log: Log, engine: sa.Engine, stop: threading.Event) -> None:
         with reading(engine) as connection:
             row = projected(connection)
         check_position(log, row)
-        if row.fold_version != FOLD_VERSION:
-            logger.warning("rebuild_due", extra={"tables_fold_version": row.fold_version, "fold_version": FOLD_VERSION})
+        if row.fold_version > FOLD_VERSION:
+            raise NotMigrated(
+                f"The tables were folded by a newer release (fold {row.fold_version}, this one is {FOLD_VERSION}). Run that release."
+            )
+        if rebuild_due(row):
+            logger.warning(
+                "rebuild_due",
+                extra={"tables_fold_version": row.fold_version, "fold_version": FOLD_VERSION, "next": "projector rebuild"},
+            )
         position = _heal(log, sink)
         logger.info("projecting", extra={"position": position})
         poll, renewed = POLL_SECONDS[0], time.monotonic()

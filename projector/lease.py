@@ -31,6 +31,11 @@ class Lease:
         taken = sa.update(tables.projection).where(free).values(holder=self.holder, lease_expires_at=now_ms + LEASE_MS)
         return connection.execute(taken).rowcount == 1
 
+    def seize(self, connection: sa.Connection) -> None:
+        """Take the lease from whoever holds it, for the end of a rebuild: its next batch is refused, and it stands by."""
+        expires = database_now_ms(connection) + LEASE_MS
+        connection.execute(sa.update(tables.projection).values(holder=self.holder, lease_expires_at=expires))
+
     def give_back(self, connection: sa.Connection) -> None:
         """Let a standby go on at once."""
         mine = tables.projection.c.holder == self.holder

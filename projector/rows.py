@@ -53,8 +53,8 @@ PART_KEY = {Reservation: "reservation_sid", WorkerChannel: "task_channel_sid"}
 
 
 def _column_name(table: sa.Table, field: str) -> str:
-    if not field.endswith("_ms"):
-        return field
+    if field in table.c or not field.endswith("_ms"):
+        return field  # `reported_ms` is a length, not a moment
     at = field.removesuffix("_ms") + "_at"
     return at if at in table.c else field.removesuffix("_ms")
 
@@ -109,3 +109,23 @@ def rows_of(state: State, before: State | None) -> Iterator[Struct]:
 def head_unit(kind: str, row: Mapping[Any, Any]) -> Unit:
     """Whose row this is."""
     return Unit(row["workspace_sid"], kind, row[f"{kind}_sid"])
+
+
+_UNIT_KINDS = ("task", "worker", "activity", "task_queue", "workflow", "task_channel", "workspace")
+
+
+def unit_of_row(table: sa.Table, row: Mapping[str, Any]) -> Unit:
+    """The unit whose fold wrote a row (of `stated_capacity`: the worker it speaks of)."""
+    if table is tables.gap:
+        return Unit(row["workspace_sid"], row["kind"], row["sid"])
+    kind = next(kind for kind in _UNIT_KINDS if f"{kind}_sid" in table.primary_key.columns)
+    return head_unit(kind, row)
+
+
+def is_default(table: sa.Table, own: Mapping[str, Any]) -> bool:
+    """True when a row, what mentions fill left out, says nothing but its key: no callback of its own has touched it."""
+    kind = next((kind for kind, of in TABLE_OF.items() if of is table), None)
+    if kind is None:
+        return False
+    untouched = row_of(kind())
+    return all(name in table.primary_key.columns or value == untouched[name] for name, value in own.items())

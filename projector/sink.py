@@ -8,13 +8,14 @@ that was paused past its lease, changes nothing. That condition is the fence; th
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+import sqlalchemy as sa
 from msgspec import Struct
 
 from projector import tables
 from projector.rows import HISTORY_OF, LINE_KEY, PARTS, TABLE_OF, Row, name_row, row_of
 from projector.taskrouter.callback import Unit
 from projector.taskrouter.fold import ENTITIES, LINED, State, last_spans, lines
-from projector.taskrouter.mention import Mentions, Stated, merge
+from projector.taskrouter.mention import Mentions, Stated, merge_all
 from projector.taskrouter.span import Span
 
 
@@ -148,11 +149,7 @@ class MemorySink:
             for span in folded.closed:
                 kind = type(span)
                 self._past.setdefault((kind, *(getattr(span, name) for name in LINE_KEY[kind])), []).append(span)
-        for key, mention in batch.mentions.items():
-            known = self.mentions.setdefault(key, mention)
-            for field, (order, value) in mention.names.items():
-                merge(known, mention.first_seen_ms, order, {field: value})
-            merge(known, mention.first_seen_ms, "", {})
+        merge_all(self.mentions, batch.mentions)
         for each in batch.stated:
             self._stated[each.workspace_sid, each.worker_sid, each.task_channel_sid, each.stated_order] = each
         for event_type, times in batch.event_types.items():
@@ -172,17 +169,22 @@ class MemorySink:
                 yield last.pop(line)
         yield from last.values()
 
+    def own_rows(self) -> Iterator[tuple[sa.Table, Row]]:
+        """Every row that units' own callbacks tell, without what mentions add."""
+        for state in self.states.values():
+            for entity in (state.head, *state.parts.values()):
+                yield TABLE_OF[type(entity)], row_of(entity)
+        for past in self._past.values():
+            for span in past:
+                yield HISTORY_OF[type(span)], row_of(span)
+        for each in self._stated.values():
+            yield tables.stated_capacity, row_of(each)
+
     def rows(self) -> dict[str, dict[tuple[Any, ...], Row]]:
         """Every row the tables would hold: table → key → row, derived columns left out."""
         found: dict[str, dict[tuple[Any, ...], Row]] = {table.name: {} for table in (*tables.CURRENT, *tables.HISTORY)}
-        for state in self.states.values():
-            for part in (state.head, *state.parts.values()):
-                _put(found, TABLE_OF[type(part)], part)
-        for past in self._past.values():
-            for span in past:
-                _put(found, HISTORY_OF[type(span)], span)
-        for each in self._stated.values():
-            _put(found, tables.stated_capacity, each)
+        for table, row in self.own_rows():
+            found[table.name][tuple(row[column.name] for column in table.primary_key)] = row
         for (name, key), mention in self.mentions.items():
             table = tables.metadata.tables[name]
             row = found[name].get(key) or _untouched(name)
@@ -205,11 +207,6 @@ class MemorySink:
 
 
 LINED_SPANS = frozenset(kind for kind in HISTORY_OF if issubclass(kind, Span))
-
-
-def _put(found: dict[str, dict[tuple[Any, ...], Row]], table: Any, struct: Struct) -> None:
-    row = row_of(struct)
-    found[table.name][tuple(row[column.name] for column in table.primary_key)] = row
 
 
 def _untouched(name: str) -> Row:

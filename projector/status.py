@@ -52,7 +52,7 @@ def check_position(log: Log, row: Any) -> None:
     problem = f"which ends at {end}" if row.position > end else f"which has {originator} there, not {row.originator_id}"
     raise LogMismatch(
         f"The tables stand at position {row.position} of a log, {problem}: one of them was restored from a backup. "
-        "Restore both from one backup, or migrate an empty database for the tables and project again."
+        "Restore both from one backup, or make the tables anew from this log: `projector rebuild`."
     )
 
 

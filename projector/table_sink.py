@@ -46,17 +46,18 @@ EVENT_TYPE_MAX_LENGTH = 100
 
 
 class TableSink:
-    """Tables in a database. With a lease, only its holder may save."""
+    """Tables in a database. With a lease, only its holder may save. `name` is the projection's: a rebuild has one for each part."""
 
-    def __init__(self, engine: sa.Engine, lease: Lease | None = None) -> None:
+    def __init__(self, engine: sa.Engine, lease: Lease | None = None, name: str = PROJECTION) -> None:
         self._engine = engine
         self._lease = lease
+        self._name = name
         self._fold_version = FOLD_VERSION  # of the tables, as last looked at
 
     def position(self) -> int:
         """See `Sink.position`."""
         with reading(self._engine) as connection:
-            row = projected(connection)
+            row = projected(connection, self._name)
         self._fold_version = row.fold_version
         return int(row.position)
 
@@ -109,7 +110,7 @@ class TableSink:
 
     def _advance(self, connection: sa.Connection, batch: Batch) -> None:
         c = tables.projection.c
-        moved = sa.update(tables.projection).where(c.name == PROJECTION, c.position == batch.after)
+        moved = sa.update(tables.projection).where(c.name == self._name, c.position == batch.after)
         if batch.after > 0:  # a rebuild may have swapped in tables of another fold since these states were loaded
             moved = moved.where(c.fold_version == self._fold_version)
         values: dict[str, Any] = {
@@ -131,9 +132,9 @@ class TableSink:
             )
 
 
-def projected(connection: sa.Connection) -> Any:
+def projected(connection: sa.Connection, name: str = PROJECTION) -> Any:
     """The projection's row: position, originator_id, event_at, fold_version, holder, lease_expires_at."""
-    row = connection.execute(sa.select(tables.projection).where(tables.projection.c.name == PROJECTION)).first()
+    row = connection.execute(sa.select(tables.projection).where(tables.projection.c.name == name)).first()
     if row is None:
         raise NotMigrated("The tables have no projection row. Run `projector migrate` first.")
     return row

@@ -105,53 +105,98 @@ def _worker_attributes_span() -> sa.Select[Any]:
     return sa.select(*span.c, named.label("worker_name_now"))
 
 
+CHANNEL = ("workspace_sid", "worker_sid", "task_channel_sid")
+
+
 def _worker_channel_span() -> sa.Select[Any]:
-    """Cut wherever the worker's own callbacks or a stated capacity change something; what is stated stands before what is reported."""
-    channel = ("workspace_sid", "worker_sid", "task_channel_sid")
-    own, s = _own_channel_span().subquery("own"), stated_capacity.c
-    before = sa.func.lag(s.capacity).over(partition_by=[s[name] for name in channel], order_by=s.stated_order)
-    stated = sa.select(*(s[name] for name in channel), s.stated_at, s.capacity, before.label("before")).subquery("stated")
-    starts = sa.union(
-        sa.select(*(own.c[name] for name in channel), own.c.started_at),
-        sa.select(*(stated.c[name] for name in channel), stated.c.stated_at).where(stated.c.before.is_distinct_from(stated.c.capacity)),
-    ).subquery("start")  # fmt: skip
-    v = starts.c
+    """Cut where availability or configured capacity changes; what is stated stands before what the worker's callbacks report.
 
-    def told(name: str) -> Any:
-        """As the worker's own callbacks told it last, at that moment."""
-        known = _own_channel_span().subquery("known")
-        same = (known.c[part] == v[part] for part in channel)
-        latest = sa.select(known.c[name]).where(*same, known.c.started_at <= v.started_at)
-        return latest.order_by(known.c.started_at.desc(), known.c.n.desc()).limit(1).scalar_subquery()
-
-    said = stated_capacity.alias("said")
-    same = (said.c[name] == v[name] for name in channel)
-    latest = sa.select(said.c.capacity, said.c.stated_order, said.c.stated_at).where(*same, said.c.stated_at <= v.started_at)
-    latest = latest.order_by(said.c.stated_order.desc()).limit(1)
-    capacity, order = (latest.with_only_columns(column).scalar_subquery() for column in (said.c.capacity, said.c.stated_order))
-    fresh = latest.with_only_columns(said.c.stated_at == v.started_at).scalar_subquery()
-    partition = [v[name] for name in channel]
-    deleted = _joined(worker.c.deleted_at, (v.workspace_sid, v.worker_sid), worker, "worker_sid")
-    named = _joined(worker.c.friendly_name, (v.workspace_sid, v.worker_sid), worker, "worker_sid")
+    Every window is over one channel: so a filter by workspace and worker reaches the tables' indexes, on SQLite too.
+    """
+    settled = _settled_channel().subquery("settled")
+    c = settled.c
+    window = {"partition_by": [c[name] for name in CHANNEL], "order_by": c.started_at}
+    before = [sa.func.lag(column, type_=column.type).over(**window).label(f"{column.name}_before") for column in (c.available, c.configured_capacity)]
+    number = sa.func.row_number().over(**window).label("number")
+    compared = sa.select(*c, *before, number).subquery("compared")
+    c = compared.c
+    changes = sa.or_(
+        c.number == 1,
+        c.available.is_distinct_from(c.available_before),
+        c.configured_capacity.is_distinct_from(c.configured_capacity_before),
+    )
+    window = {"partition_by": [c[name] for name in CHANNEL], "order_by": c.started_at}
     return sa.select(
-        *v,
-        sa.func.coalesce(sa.func.lead(v.started_at).over(partition_by=partition, order_by=v.started_at), deleted, type_=Instant).label("ended_at"),
-        (sa.func.row_number().over(partition_by=partition, order_by=v.started_at) - 1).label("n"),
-        told("available").label("available"),
-        sa.func.coalesce(capacity, told("updated_capacity")).label("configured_capacity"),
-        sa.case((capacity.is_not(None), "stated"), (told("updated_capacity").is_not(None), "updated")).label("configured_capacity_basis"),
-        told("worker_name").label("worker_name"), named.label("worker_name_now"), sa.false().label("inferred"),
-        sa.case((fresh, sa.func.substr(order, ORDER_SID)), else_=told("event_sid")).label("event_sid"),
-    )  # fmt: skip
+        *(c[name] for name in CHANNEL), c.started_at,
+        sa.func.coalesce(sa.func.lead(c.started_at).over(**window), _deleted_at(c), type_=Instant).label("ended_at"),
+        (sa.func.row_number().over(**window) - 1).label("n"),
+        c.available, c.configured_capacity, c.configured_capacity_basis, c.worker_name,
+        _joined(worker.c.friendly_name, (c.workspace_sid, c.worker_sid), worker, "worker_sid").label("worker_name_now"),
+        sa.false().label("inferred"), c.event_sid,
+    ).where(changes)  # fmt: skip
 
 
-def _own_channel_span() -> sa.CompoundSelect[Any]:
-    c = worker_channel.c
+def _settled_channel() -> sa.Select[Any]:
+    """What holds of a channel after each moment at which something of it is told: the last of its own and of what is stated."""
+    facts = sa.union_all(_own_channel_facts(), _stated_channel_facts()).subquery("fact")
+    c = facts.c
+    place = [c.started_at, c.source, c.n, c.stated_order]  # of one moment, what is stated comes last
+    window: dict[str, Any] = {"partition_by": [c[name] for name in CHANNEL], "order_by": place, "rows": (None, 0)}
+    after = sa.func.lead(c.started_at, type_=Instant).over(partition_by=window["partition_by"], order_by=place)
+    counted = sa.select(
+        *c, after.label("next_at"),
+        sa.func.count(c.n).over(**window).label("own_number"), sa.func.count(c.stated_order).over(**window).label("stated_number"),
+    ).subquery("counted")  # fmt: skip
+    c = counted.c
+
+    def last(column: Any, number: Any) -> Any:
+        """What the last fact told up to here: of the rows with its number, the one where this is not NULL."""
+        window = {"partition_by": [c[name] for name in CHANNEL], "order_by": number, "range_": (0, 0)}
+        return sa.func.max(column, type_=column.type).over(**window)
+
+    told = sa.select(
+        *(c[name] for name in CHANNEL), c.started_at, c.next_at, c.event_sid,
+        (last(sa.cast(c.available, sa.Integer), c.own_number) == 1).label("available"),
+        last(c.updated_capacity, c.own_number).label("updated_capacity"), last(c.worker_name, c.own_number).label("worker_name"),
+        last(c.stated_capacity, c.stated_number).label("stated_capacity"),
+    ).subquery("told")  # fmt: skip
+    c = told.c
+    return sa.select(
+        *(c[name] for name in CHANNEL), c.started_at, c.event_sid, c.available, c.worker_name,
+        sa.func.coalesce(c.stated_capacity, c.updated_capacity).label("configured_capacity"),
+        sa.case((c.stated_capacity.is_not(None), "stated"), (c.updated_capacity.is_not(None), "updated")).label("configured_capacity_basis"),
+    ).where(c.next_at.is_distinct_from(c.started_at))  # fmt: skip
+
+
+def _own_channel_facts() -> sa.CompoundSelect[Any]:
+    """The spans that the worker's own callbacks tell."""
+    c, null = worker_channel.c, sa.null()
     last = sa.select(
         c.workspace_sid, c.worker_sid, c.task_channel_sid, c.since.label("started_at"), c.n, c.worker_name, c.available,
         c.updated_capacity, c.event_sid,
     ).where(c.since.is_not(None))  # fmt: skip
-    return _whole(worker_channel_span_past, last)
+    own = _whole(worker_channel_span_past, last).subquery("own")
+    stated_nothing = (sa.cast(null, sa.Text).label("stated_order"), sa.cast(null, sa.BigInteger).label("stated_capacity"))
+    return sa.select(*own.c, *stated_nothing, sa.literal_column("0", sa.Integer).label("source"))
+
+
+def _stated_channel_facts() -> sa.Select[Any]:
+    """Where the stated capacity changes, up to the worker's deletion: a task's callback may be stamped after it."""
+    s, null = stated_capacity.c, sa.null()
+    before = sa.func.lag(s.capacity).over(partition_by=[s[name] for name in CHANNEL], order_by=s.stated_order)
+    stated = sa.select(*s, before.label("before")).subquery("stated")
+    c = stated.c
+    deleted_at = _deleted_at(c)
+    return sa.select(
+        *(c[name] for name in CHANNEL), c.stated_at.label("started_at"), sa.cast(null, sa.BigInteger).label("n"),
+        sa.cast(null, sa.Text).label("worker_name"), sa.cast(null, sa.Boolean).label("available"),
+        sa.cast(null, sa.BigInteger).label("updated_capacity"), sa.func.substr(c.stated_order, ORDER_SID).label("event_sid"),
+        c.stated_order, c.capacity.label("stated_capacity"), sa.literal_column("1", sa.Integer).label("source"),
+    ).where(c.before.is_distinct_from(c.capacity), sa.or_(deleted_at.is_(None), c.stated_at <= deleted_at))  # fmt: skip
+
+
+def _deleted_at(c: Any) -> Any:
+    return _joined(worker.c.deleted_at, (c.workspace_sid, c.worker_sid), worker, "worker_sid")
 
 
 def _task_status_span() -> sa.Select[Any]:
@@ -198,7 +243,7 @@ def _reservation_status_span() -> sa.Select[Any]:
         c.workspace_sid, c.task_sid, c.reservation_sid, c.live_since.label("started_at"), ended.label("ended_at"),
         c.live_n.label("n"), c.live_status.label("status"), c.worker_sid, c.live_worker_name.label("worker_name"),
         c.live_activity_sid.label("worker_activity_sid"), c.live_activity_name.label("worker_activity_name"), c.task_channel_sid,
-        c.ignore_capacity, sa.false().label("inferred"), c.live_event_sid.label("event_sid"),
+        c.ignore_capacity, c.inferred, c.live_event_sid.label("event_sid"),
     ).where(c.live_since.is_not(None))  # fmt: skip
     span = _whole(reservation_status_span_past, last).subquery("span")
     named = _joined(worker.c.friendly_name, (span.c.workspace_sid, span.c.worker_sid), worker, "worker_sid")
@@ -261,10 +306,10 @@ def view(name: str) -> sa.TableClause:
     return sa.table(name, *(sa.column(column.name, column.type) for column in VIEWS[name][0].selected_columns))
 
 
-def make_views(connection: sa.Connection) -> None:
-    """Create every view of this release; none may be there yet."""
+def make_views(connection: sa.Connection, *, replace: bool = False) -> None:
+    """Create every view of this release; none may be there yet, unless they are to be replaced (PostgreSQL): grants stay then."""
     for name, (select, comment) in VIEWS.items():
-        connection.execute(CreateView(select, name, metadata=sa.MetaData()))
+        connection.execute(CreateView(select, name, metadata=sa.MetaData(), or_replace=replace))
         if connection.dialect.supports_comments:
             connection.execute(_CommentOnView(name, comment))
 

@@ -73,6 +73,19 @@ def stated(callbacks: Iterable[Callback]) -> list[Stated]:
     return found
 
 
+def merge_all(known: Mentions, more: Mentions) -> None:
+    """Take what others mention into what is known, in place."""
+    for key, mention in more.items():
+        mine = known.get(key)
+        if mine is None:
+            known[key] = mention
+            continue
+        mine.first_seen_ms = min(mine.first_seen_ms, mention.first_seen_ms)
+        for field, named in mention.names.items():
+            if field not in mine.names or mine.names[field][0] < named[0]:
+                mine.names[field] = named
+
+
 def merge(mention: Mention, at_ms: int, order: str, values: Mapping[str, Name | None]) -> None:
     """Take these values where they are later than what is known."""
     mention.first_seen_ms = min(mention.first_seen_ms, at_ms)
