@@ -8,6 +8,7 @@ takes the lease from the live loop, which stands by meanwhile, folds what has ar
 """
 
 import multiprocessing
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -86,6 +87,10 @@ def _fold_all(url: URL, fresh: Fresh, parts: int, upto: int, progress: Progress)
             return [future.result() for future in running]
         except BrokenProcessPool as error:
             raise NotRebuilt("One of its processes was killed. The tables are as they were; run it again.") from error
+        except BaseException:
+            for process in multiprocessing.active_children():
+                process.terminate()  # or leaving the pool would wait for the end of their work
+            raise
 
 
 _reached: Any = None
@@ -95,6 +100,7 @@ def _begin_part(reached: Any) -> None:
     """In a part's process: end with the rebuild, even when that is killed; say how far it is through shared memory."""
     global _reached
     _reached = reached
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches them too; the rebuild ends them
     end_with_parent()
 
 

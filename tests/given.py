@@ -6,6 +6,7 @@ TaskRouter names (`TaskPriority="5"`).
 """
 
 import hashlib
+import random
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,7 +16,9 @@ from twilio.request_validator import RequestValidator
 from projector.log import Entry, Log, Outcome, Stored
 from projector.log.entry import decide, rows
 from projector.project import project
+from projector.rows import HISTORY_OF, LINE_KEY
 from projector.sink import MemorySink
+from projector.taskrouter.span import Span
 from projector.taskrouter.text import LATEST_MS
 
 START_MS = 1_770_000_000_000  # 2026-02-02T02:40:00Z
@@ -135,11 +138,41 @@ def arrived(log: Log | MemoryLog, *callbacks: Parameters, source: str = "callbac
     log.append([Entry.of(parameters, source) for parameters in callbacks])
 
 
-class Told:
-    """The rows that callbacks come to, by table and Sid."""
+_LINES = {  # a history's public name → its spans, and the columns by which `Told.spans` names a line of it
+    table.name.removesuffix("_past"): (kind, [name for name in LINE_KEY[kind] if name != "workspace_sid"][-2:])
+    for kind, table in HISTORY_OF.items()
+    if issubclass(kind, Span)
+}
+_PREFIXES = {"worker_sid": "WK", "task_sid": "WT", "reservation_sid": "WR", "task_channel_sid": "TC"}
 
-    def __init__(self, rows: dict[str, dict[tuple[str, ...], dict[str, Any]]], workspace: str = WORKSPACE) -> None:
-        self.rows, self.workspace = rows, workspace
+
+class Told:
+    """The rows and spans that callbacks come to, by table and Sid."""
+
+    def __init__(
+        self,
+        rows: dict[str, dict[tuple[str, ...], dict[str, Any]]],
+        workspace: str = WORKSPACE,
+        history: list[Span] | None = None,
+    ) -> None:
+        self.rows, self.workspace, self.history = rows, workspace, history or []
+
+    def spans(self, history: str, *names: str) -> list[Any]:
+        """One line's spans: `spans("worker_activity_span", "ann")`, `spans("worker_channel_span", "ann", "voice")`.
+
+        A reservation is named by itself: `spans("reservation_status_span", "r")`.
+        """
+        kind, columns = _LINES[history]
+        of = {column: sid(_PREFIXES[column], name) for column, name in zip(columns[-len(names) :], names, strict=True)}
+        return [
+            span
+            for span in self.history
+            if type(span) is kind and all(getattr(span, name) == value for name, value in of.items())
+        ]
+
+    def gaps(self, worker: str) -> list[dict[str, Any]]:
+        """What is missing of a worker, in order."""
+        return sorted((row for row in self.rows["gap"].values() if row["sid"] == sid("WK", worker)), key=lambda row: row["n"])
 
     def the(self, table: str, *names: str) -> dict[str, Any]:
         """One row: `the("task", "t")`, `the("worker_channel", "ann", "voice")`."""
@@ -158,7 +191,20 @@ def given(*callbacks: Parameters, source: str = "callback", received_at: float =
     log, sink = MemoryLog(ms(received_at)), MemorySink()
     arrived(log, *callbacks, source=source)
     project(log, sink, page=page)
-    return Told(sink.rows())
+    return Told(sink.rows(), history=sorted(sink.spans(), key=lambda span: span.n))
+
+
+def given_in_any_order(*callbacks: Parameters, source: str = "callback", received_at: float = 3600) -> Told:
+    """What these callbacks come to in this order, having made sure that it is the same in others, some delivered twice."""
+    told = given(*callbacks, source=source, received_at=received_at)
+    for seed in range(6):
+        shuffler = random.Random(seed)
+        arrivals = [*callbacks, *shuffler.choices(callbacks, k=3)]
+        shuffler.shuffle(arrivals)
+        again = given(*arrivals, source=source, received_at=received_at, page=(1, 2, 500)[seed % 3])
+        assert again.rows == told.rows
+        assert sorted(again.history, key=repr) == sorted(told.history, key=repr)
+    return told
 
 
 def signed(parameters: Parameters, url: str = PUBLIC_URL, token: str = TOKEN) -> tuple[bytes, dict[str, str]]:

@@ -5,6 +5,8 @@ import re
 import subprocess
 import sys
 import tomllib
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,9 +14,13 @@ import yaml
 
 from projector.cli import commands
 from projector.config import SETTINGS
+from projector.database import disposing, open_engine
+from projector.log import Entry, open_log
+from projector.project import project
+from projector.table_sink import TableSink
 from projector.taskrouter.event_types import EVENT_TYPES, SPELLINGS
 from tests.databases import Databases
-from tests.given import text_url
+from tests.given import START_MS, task_created, text_url, worker
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -66,6 +72,26 @@ def test_the_commands_of_the_readme_run(databases: Databases, tmp_path: Path) ->
         assert done.returncode == 0, (line, done.stderr)
         said = lines[lines.index(f"$ {line}") + 1 : lines.index(f"$ {line}") + 2]
         assert not said or said[0].startswith("$") or done.stdout.strip() == said[0]
+
+
+def test_the_commands_of_the_history_page_run(databases: Databases, tmp_path: Path) -> None:
+    """Every console line of docs/history.md, over a log that holds the Sids it names."""
+    page = (ROOT / "docs" / "history.md").read_text()
+    lines = [line[2:] for line in page.splitlines() if line.startswith("$ ")]
+    named = dict.fromkeys(re.findall(r"\b(?:WK|WT)[0-9a-f]{32}\b", page))
+    sids = {sid[:2]: sid for sid in named}
+    url = databases.new("sqlite")
+    at = (datetime(2026, 3, 17, 10, 0, tzinfo=UTC).timestamp() * 1000 - START_MS) / 1000
+    with closing(open_log(url)) as log, disposing(open_engine(url)) as engine:
+        told = [worker("created", at, WorkerSid=sids["WK"]), task_created(at + 60, TaskSid=sids["WT"])]
+        log.append([Entry.of(parameters, "callback", START_MS + round(at * 1000) + 60_000) for parameters in told])
+        project(log, TableSink(engine))
+    environment = {**os.environ, "PROJECTOR_DATABASE_URL": text_url(url)}
+    assert {line.split()[1] for line in lines} == {"at", "explain", "rebuild", "verify"}
+    for line in lines:
+        command = line.replace("projector", f"{sys.executable} -m projector", 1)
+        done = subprocess.run(command, shell=True, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S602
+        assert done.returncode == 0, (line, done.stdout, done.stderr)
 
 
 def test_compose_names_commands_that_exist_and_no_password() -> None:

@@ -292,12 +292,14 @@ def test_a_rebuild_killed_at_any_moment_leaves_the_tables_and_can_be_run_again(u
     assert rows(url) == live
 
 
-def test_an_interrupted_rebuild_ends_cleanly(url: URL) -> None:
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_interrupted_rebuild_ends_cleanly(url: URL, jobs: int) -> None:
     """Ctrl-C: no traceback, nothing left, and the next one runs."""
-    full(url, 3000)
-    rebuilding = Process(url, "rebuild").start()
+    full(url, 6000)
+    rebuilding = Process(url, "rebuild", "--jobs", str(jobs)).start()
     with ending(rebuilding):
-        wait_until(lambda: _begun(url))
+        wait_until(lambda: _begun(url), every=0.01)
+        time.sleep(0.7 * (jobs - 1))  # until its processes have begun
         rebuilding.signal_all(signal.SIGINT)
         assert rebuilding.wait() != 0
     assert "Traceback" not in rebuilding.stderr

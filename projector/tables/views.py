@@ -115,8 +115,11 @@ def _worker_channel_span() -> sa.Select[Any]:
     """
     settled = _settled_channel().subquery("settled")
     c = settled.c
-    window = {"partition_by": [c[name] for name in CHANNEL], "order_by": c.started_at}
-    before = [sa.func.lag(column, type_=column.type).over(**window).label(f"{column.name}_before") for column in (c.available, c.configured_capacity)]
+    window: dict[str, Any] = {"partition_by": [c[name] for name in CHANNEL], "order_by": c.started_at}
+    before = [
+        sa.func.lag(column, type_=column.type).over(**window).label(f"{column.name}_before")
+        for column in (c.available, c.configured_capacity)
+    ]
     number = sa.func.row_number().over(**window).label("number")
     compared = sa.select(*c, *before, number).subquery("compared")
     c = compared.c
@@ -151,8 +154,8 @@ def _settled_channel() -> sa.Select[Any]:
 
     def last(column: Any, number: Any) -> Any:
         """What the last fact told up to here: of the rows with its number, the one where this is not NULL."""
-        window = {"partition_by": [c[name] for name in CHANNEL], "order_by": number, "range_": (0, 0)}
-        return sa.func.max(column, type_=column.type).over(**window)
+        partition = [c[name] for name in CHANNEL]
+        return sa.func.max(column, type_=column.type).over(partition_by=partition, order_by=number, range_=(0, 0))
 
     told = sa.select(
         *(c[name] for name in CHANNEL), c.started_at, c.next_at, c.event_sid,
@@ -168,7 +171,7 @@ def _settled_channel() -> sa.Select[Any]:
     ).where(c.next_at.is_distinct_from(c.started_at))  # fmt: skip
 
 
-def _own_channel_facts() -> sa.CompoundSelect[Any]:
+def _own_channel_facts() -> sa.Select[Any]:
     """The spans that the worker's own callbacks tell."""
     c, null = worker_channel.c, sa.null()
     last = sa.select(

@@ -133,7 +133,7 @@ def last_spans(reservation: Reservation) -> tuple[Span, ...]:
         reservation.completed_ms, reservation.failed_ms,
     )  # fmt: skip
     span = _span(reservation, next((ms for ms in ends if ms is not None), None))
-    return () if span is None else (span,)
+    return () if span is None else (replace(span, inferred=reservation.inferred),)
 
 
 def _lives(reservation: Reservation, callback: Callback) -> Reservation:

@@ -231,8 +231,11 @@ def _visited(task: Task, callback: Callback) -> Task:
     task = _left(task, told, callback.at_ms)
     task = _entered(task, callback)
     if task.status in ("assigned", "wrapping") and task.visit_since_ms is not None and task.visit_ended_ms is None:
-        outcome = "canceled" if told in _WITHDRAWN else "accepted"
-        return replace(task, visit_ended_ms=callback.at_ms, visit_outcome=outcome, visit_inferred=True)
+        # With a transfer's failure comes a task.updated, which may be the first to show the task assigned again.
+        given_back = told in _WITHDRAWN or (told == "task.updated" and task.transfer_status == "initiated")
+        outcome = "canceled" if given_back else "accepted"
+        inferred = task.visit_inferred or told not in (*_WITHDRAWN, "reservation.rescinded")  # rescinded: a sibling was accepted
+        return replace(task, visit_ended_ms=callback.at_ms, visit_outcome=outcome, visit_inferred=inferred)
     return task
 
 
@@ -262,12 +265,10 @@ def _entered(task: Task, callback: Callback) -> Task:
         return task
     if is_told and lasts and sid == task.visit_queue_sid and not task.visit_told:
         # The queue was seen in a snapshot before it was told: the creation set's order is not fixed (recorded 2018).
-        began_ms = at_ms if task.visit_inferred else task.visit_since_ms
         name = fields.task_queue_name or task.visit_queue_name
-        return replace(
-            task, visit_since_ms=began_ms, visit_event_sid=callback.identity, visit_queue_name=name,
-            visit_told=True, visit_inferred=False,
-        )  # fmt: skip
+        if task.visit_inferred:
+            task = replace(task, visit_since_ms=at_ms, visit_event_sid=callback.identity)
+        return replace(task, visit_queue_name=name, visit_told=True, visit_inferred=False)
     stated_ms = None if is_told else moment_ms(fields.task_queue_entered_date)
     earliest_ms = max((ms for ms in (task.visit_since_ms, task.visit_ended_ms) if ms is not None), default=0)
     began_ms = at_ms if stated_ms is None else min(at_ms, max(stated_ms, earliest_ms))

@@ -244,6 +244,6 @@ def _filled(worker: Worker, callback: Callback, known: ActivitySpan | None, spen
         activity_sid=fields.worker_previous_activity_sid or "",
         activity_name=fields.worker_previous_activity_name,
         reported_ms=spent_ms,
-        agrees=at_ms - began_ms == spent_ms,
+        agrees=abs(at_ms - began_ms - spent_ms) <= AGREE_MS,
     )
     return [missed] if known is None else [replace(known, ended_ms=began_ms), missed]
