@@ -126,6 +126,9 @@ class MemoryLog:
     def originator_at(self, position: int) -> str | None:
         return self._stored[position - 1].originator_id if 0 < position <= len(self._stored) else None
 
+    def find(self, originator_id: str) -> Stored | None:
+        return next((row for row in self._stored if row.originator_id == originator_id), None)
+
     def intake(self) -> dict[str, int]:
         return {}
 

@@ -98,6 +98,9 @@ class Log(Protocol):
     def originator_at(self, position: int) -> str | None:
         """Whose callback stands at a position."""
 
+    def find(self, originator_id: str) -> Stored | None:
+        """The callback stored under `<WorkspaceSid>/<identity>`."""
+
     def intake(self) -> dict[str, int]:
         """How many arrivals were duplicates, conflicts and quarantined, since the log began."""
 

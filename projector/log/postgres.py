@@ -88,6 +88,7 @@ class PostgresLog(PostgresApplicationRecorder):
         ).format(table)
         self._end = SQL("SELECT notification_id FROM {} ORDER BY notification_id DESC LIMIT 1").format(table)
         self._at = SQL("SELECT originator_id FROM {} WHERE notification_id = %s").format(table)
+        self._find = SQL("SELECT notification_id, originator_id, state, unit FROM {} WHERE originator_id = %s").format(table)
         quarantine = Identifier(datastore.schema, "intake_quarantine")
         self._quarantine = SQL(
             "INSERT INTO {} AS q (digest, reason, source, body, first_received_ms, times) VALUES (%s, %s, %s, %s, %s, 1)"
@@ -140,6 +141,11 @@ class PostgresLog(PostgresApplicationRecorder):
         with self._connection() as conn:
             row = conn.execute(self._at, (position,)).fetchone()
         return row["originator_id"] if row else None
+
+    def find(self, originator_id: str) -> Stored | None:
+        """See `Log.find`."""
+        found = self._select(self._find, (originator_id,))
+        return found[0] if found else None
 
     def intake(self) -> dict[str, int]:
         """See `Log.intake`."""

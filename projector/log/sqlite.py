@@ -28,6 +28,7 @@ _HISTORY = (
     "SELECT notification_id, originator_id, state, unit FROM stored_events WHERE unit = ? AND at_ms BETWEEN ? AND ?"
     " AND notification_id <= ?"
 )
+_FIND = "SELECT notification_id, originator_id, state, unit FROM stored_events WHERE originator_id = ?"
 _NOTIFICATIONS = (
     "SELECT * FROM stored_events WHERE notification_id > ? AND notification_id <= ?"
     " AND (json_array_length(?) = 0 OR topic IN (SELECT value FROM json_each(?))) ORDER BY notification_id LIMIT ?"
@@ -87,6 +88,11 @@ class SQLiteLog(SQLiteApplicationRecorder):
         """See `Log.originator_at`."""
         found = self._select(_READ, (position - 1, position, 1))
         return found[0]["originator_id"] if found else None
+
+    def find(self, originator_id: str) -> Stored | None:
+        """See `Log.find`."""
+        found = self._select(_FIND, (originator_id,))
+        return Stored(*found[0]) if found else None
 
     def intake(self) -> dict[str, int]:
         """See `Log.intake`."""

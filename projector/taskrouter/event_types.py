@@ -33,7 +33,9 @@ EVENT_TYPES: dict[str, EventType] = {
     "activity.updated": EventType(ACTIVITY, _LATEST, "activity: name, available"),
     "activity.deleted": EventType(ACTIVITY, DELETION, "activity: deleted_at"),
     "reservation.created": EventType(TASK, 7, "reservation: pending; task: first_reserved_at, snapshot"),
-    "reservation.accepted": EventType(TASK, 9, "reservation: accepted; task: first_accepted_at, its visit to the queue ends, snapshot"),
+    "reservation.accepted": EventType(
+        TASK, 9, "reservation: accepted; task: first_accepted_at, its visit to the queue ends, snapshot"
+    ),
     "reservation.rejected": EventType(TASK, 8, "reservation: rejected; task: snapshot"),
     "reservation.timeout": EventType(TASK, 8, "reservation: timeout; task: snapshot"),
     "reservation.canceled": EventType(TASK, 8, "reservation: canceled; task: snapshot"),
@@ -48,7 +50,9 @@ EVENT_TYPES: dict[str, EventType] = {
     "task.completed": EventType(TASK, 13, "task: completed, completed_at, reason; its visit and live reservations end"),
     "task.deleted": EventType(TASK, DELETION, "task: deleted_at; its visit and live reservations end"),
     "task.system-deleted": EventType(TASK, DELETION, "task: deleted_at; its visit and live reservations end"),
-    "task.transfer-initiated": EventType(TASK, 10, "task: transfer_status initiated, snapshot; a visit when it shows another queue"),
+    "task.transfer-initiated": EventType(
+        TASK, 10, "task: transfer_status initiated, snapshot; a visit when it shows another queue"
+    ),
     "task.transfer-attempt-failed": EventType(TASK, 8, "task: transfer_status stays initiated, snapshot"),
     "task.transfer-failed": EventType(TASK, 14, "task: transfer_status failed, snapshot; a visit that lasts ends (canceled)"),
     "task.transfer-canceled": EventType(TASK, 14, "task: transfer_status canceled, snapshot; a visit that lasts ends (canceled)"),
@@ -63,10 +67,16 @@ EVENT_TYPES: dict[str, EventType] = {
     "task-queue.moved": EventType(TASK, 5, "task: its visit ends (moved), snapshot"),
     "task-queue.expression.updated": EventType(TASK_QUEUE, _LATEST, "task_queue: target_workers, name"),
     "worker.created": EventType(WORKER, 0, "worker: exists, created_at, activity, attributes"),
-    "worker.activity.update": EventType(WORKER, 3, "worker: an activity span; what it says of the one before may reveal a gap; attributes"),
+    "worker.activity.update": EventType(
+        WORKER, 3, "worker: an activity span; what it says of the one before may reveal a gap; attributes"
+    ),
     "worker.attributes.update": EventType(WORKER, 2, "worker: an attributes span when they differ"),
-    "worker.capacity.update": EventType(WORKER, 1, "worker_channel: reported capacities, a span when something changes; worker: attributes"),
-    "worker.channel.availability.update": EventType(WORKER, 1, "worker_channel: available, a span when something changes; worker: attributes"),
+    "worker.capacity.update": EventType(
+        WORKER, 1, "worker_channel: reported capacities, a span when something changes; worker: attributes"
+    ),
+    "worker.channel.availability.update": EventType(
+        WORKER, 1, "worker_channel: available, a span when something changes; worker: attributes"
+    ),
     "worker.deleted": EventType(WORKER, DELETION, "worker: deleted_at and its basis (the stamp lies: the worker's creation)"),
     "workflow.created": EventType(WORKFLOW, 0, "workflow: exists, name"),
     "workflow.updated": EventType(WORKFLOW, _LATEST, "workflow: name"),

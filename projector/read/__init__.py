@@ -1,0 +1,20 @@
+"""The questions people ask, at a moment: what was a worker doing, how did a task stand, who was where, what waited in a queue.
+
+A moment is a look at the history. Everything known is folded, then read at `at_ms`: what has spans from the span that covers it
+(`started <= at < ended`), other values from the unit's callbacks stamped up to it, deletions at their effective time. "Everything
+known" is a `Source`: the tables, or one unit folded up to a position of the log, which is how things were known at some time.
+One code reads both.
+
+    when.py        moments as people write them; the position of the log at a time
+    source.py      what reading needs to know, and what it makes of it
+    present.py     the source that is the tables
+    refolded.py    the source that is the log up to a position
+    worker.py task.py queue.py activities.py     the answers, each a function of its own name
+    find.py        whose Sid it is
+    moment.py      `projector at`
+    explain.py     `projector explain`
+    shown.py       an answer for people
+
+Answers are rows: a key ending in `_at`, `since` and `until` are epoch milliseconds, `_ms` is a length, `event_sid` is the callback
+behind what stands beside it, `…_name` is the name as sent then and `…_name_now` as it is now in the tables.
+"""
