@@ -28,8 +28,9 @@ test: .venv/ready-dev  ## The whole suite, real PostgreSQL included.
 test-crash: .venv/ready-dev  ## More cycles of the crash tests: CYCLES=200 SEED=7.
 	PROJECTOR_CRASH_CYCLES=$(or $(CYCLES),200) PROJECTOR_CRASH_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -s tests/test_crash.py
 
-test-long: .venv/ready-dev  ## The laws over more histories: HISTORIES=5000.
-	PROJECTOR_HISTORIES=$(or $(HISTORIES),5000) $(BIN)/python -m pytest -n 2 tests/test_laws.py
+test-long: .venv/ready-dev  ## The laws over many more histories: HISTORIES=100000 in memory, HISTORIES_DB=2000 on each database.
+	PROJECTOR_HISTORIES=$(or $(HISTORIES),100000) PROJECTOR_HISTORIES_DB=$(or $(HISTORIES_DB),2000) \
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/test_laws.py tests/test_naive.py
 
 lint: .venv/ready-dev  ## Style, types, and that imports go one way.
 	$(BIN)/ruff check .

@@ -1,19 +1,18 @@
-"""The command line: parse, call, print. JSON on a pipe, a table on a terminal; the exit status says success.
+"""The command line: parse, call, say. The exit status says success.
 
 Modules are imported inside the commands, so that `--help` is quick.
 """
 
-import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any, BinaryIO
+from contextlib import closing
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
 from projector.errors import ProjectorError
+from projector.output import answer, progress_bar, say
 
 if TYPE_CHECKING:
     from projector.config import Config
@@ -111,7 +110,7 @@ def migrate(revision: str) -> None:
     """
     from projector.migrate import migrate as bring
 
-    _print({"revision": bring(_config().database_url, revision)})
+    say({"revision": bring(_config().database_url, revision)})
 
 
 @commands.command("import")
@@ -121,26 +120,24 @@ def import_(file: BinaryIO) -> None:
 
     Example: projector export > log.jsonl; projector import log.jsonl
     """
-    from rich.console import Console
-    from rich.progress import Progress, TimeElapsedColumn
-
     from projector.importing import import_lines
     from projector.log import open_log
 
     config = _config()
     _check_migrated(config)
-    total = os.fstat(file.fileno()).st_size or None
-    with Progress(
-        *Progress.get_default_columns(), TimeElapsedColumn(), console=Console(stderr=True), disable=not sys.stderr.isatty()
-    ) as bar:
-        shown = bar.add_task("import", total=total)
-        with closing(open_log(config.database_url)) as log:
-            imported = import_lines(log, file, config.workspaces, lambda done: bar.advance(shown, done))
+    size, done = os.fstat(file.fileno()).st_size, [0]
+    with progress_bar("import", "bytes") as progress, closing(open_log(config.database_url)) as log:
+
+        def advance(read: int) -> None:
+            done[0] += read
+            progress(done[0], size)
+
+        imported = import_lines(log, file, config.workspaces, advance)
     for number, trouble in imported.bad:
         click.echo(f"line {number}: {trouble}", err=True)
     counts = {outcome.value: times for outcome, times in imported.outcomes.items()}
     quarantined = counts.get("quarantined", 0) + counts.get("conflict", 0)
-    _print(
+    say(
         {
             "appended": counts.get("stored", 0),
             "duplicate": counts.get("duplicate", 0),
@@ -182,7 +179,7 @@ def status(as_json: bool) -> None:
     _check_migrated(config)
     with closing(open_log(config.database_url)) as log, disposing(open_engine(config.database_url)) as engine:
         standing = ask(log, engine, time.time_ns() // 1_000_000)
-    _print(standing, as_json=as_json)
+    say(standing, as_json=as_json)
     sys.exit(1 if standing["incomplete"] else 0)
 
 
@@ -208,9 +205,9 @@ def at_moment(sid: str, time_: str, known_at: str | None, workspace: str | None,
     config = _config()
     _check_migrated(config)
     with closing(open_log(config.database_url)) as log, disposing(open_engine(config.database_url)) as engine:
-        answer = at(engine, log, sid, at_ms, known_ms, workspace)
-    _show(answer, as_json=as_json)
-    sys.exit(0 if answer["exists"] else 1)
+        found = at(engine, log, sid, at_ms, known_ms, workspace)
+    answer(found, as_json=as_json)
+    sys.exit(0 if found["exists"] else 1)
 
 
 @commands.command()
@@ -229,7 +226,7 @@ def explain(sid: str, workspace: str | None, as_json: bool) -> None:
     config = _config()
     _check_migrated(config)
     with closing(open_log(config.database_url)) as log, disposing(open_engine(config.database_url)) as engine:
-        _show(trace(engine, log, sid, workspace), as_json=as_json)
+        answer(trace(engine, log, sid, workspace), as_json=as_json)
 
 
 @commands.command()
@@ -245,12 +242,10 @@ def rebuild(jobs: int) -> None:
 
     config = _config()
     _check_migrated(config)
-    with _bar("rebuild") as progress:
+    with progress_bar("rebuild") as progress:
         rebuilt = make_anew(config.database_url, jobs, progress)
     rate = rebuilt.position / rebuilt.seconds
-    _print(
-        {"position": rebuilt.position, "seconds": round(rebuilt.seconds, 1), "callbacks_per_second": round(rate), "jobs": jobs}
-    )
+    say({"position": rebuilt.position, "seconds": round(rebuilt.seconds, 1), "callbacks_per_second": round(rate), "jobs": jobs})
 
 
 @commands.command()
@@ -266,47 +261,13 @@ def verify(as_json: bool) -> None:
 
     config = _config()
     _check_migrated(config)
-    with _bar("verify") as progress:
+    with progress_bar("verify") as progress:
         verdict = compare(config.database_url, progress)
     difference = verdict.difference._asdict() if verdict.difference else None
     found = {"position": verdict.position, "parts": verdict.parts, "seconds": round(verdict.seconds, 1)}
     tables = {name: {"rows": rows, "hash": verdict.hashes[name]} for name, rows in verdict.rows.items()}
-    _print({**found, "tables": tables, "difference": difference}, as_json=as_json)
+    answer({**found, "tables": tables, "difference": difference}, as_json=as_json)
     sys.exit(1 if difference else 0)
-
-
-@contextmanager
-def _bar(what: str) -> "Iterator[Callable[[int, int], None]]":
-    """A progress bar with rate and time left on a terminal's standard error: call what it gives with (done, of how many)."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    rate = TextColumn("{task.fields[rate]} callbacks/s")
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        MofNCompleteColumn(),
-        rate,
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
-        shown = bar.add_task(what, total=None, rate="–")
-
-        def show(done: int, of: int) -> None:
-            speed = bar.tasks[0].speed
-            bar.update(shown, completed=done, total=of, rate=f"{speed:,.0f}" if speed else "–")
-
-        yield show
 
 
 def _config() -> "Config":
@@ -344,30 +305,3 @@ def _check(config: "Config", *, web: bool) -> None:
         click.echo(f"projector: {error} Starting all the same; it is asked again at every use.", err=True)
     finally:
         log.close()
-
-
-def _show(answer: dict[str, Any], *, as_json: bool) -> None:
-    """An answer about a moment or a history: JSON for a pipe, nested tables for a person; its moments as text."""
-    from projector.read.shown import page, readable
-
-    if as_json or not sys.stdout.isatty():
-        click.echo(json.dumps(readable(answer), indent=2, ensure_ascii=False))
-        return
-    from rich.console import Console
-
-    Console().print(page(readable(answer)))
-
-
-def _print(found: dict[str, Any], *, as_json: bool = False) -> None:
-    """JSON for a pipe, a table for a person."""
-    if as_json or not sys.stdout.isatty():
-        click.echo(json.dumps(found, indent=None if len(found) < 5 else 2, ensure_ascii=False))
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(show_header=False, box=None)
-    for name, value in found.items():
-        shown = "\n".join(f"{key}  {count}" for key, count in value.items()) if isinstance(value, dict) else str(value)
-        table.add_row(name.replace("_", " "), shown or "–")
-    Console().print(table)

@@ -20,6 +20,7 @@ from projector.sink import Batch, Checkpoint, Folded, Sink
 from projector.taskrouter.callback import Callback, Unit, order_ms, read, unit_of
 from projector.taskrouter.fold import State, fold, with_deletion_of
 from projector.taskrouter.mention import mentions, stated
+from projector.taskrouter.text import LATEST_MS
 
 
 class Part(NamedTuple):
@@ -122,8 +123,8 @@ def _folded(log: Log, sink: Sink, unit: Unit, arrived: list[Callback], known: St
     """One unit after the callbacks that arrived for it."""
     if anew:
         return _in_steps(unit, _history(log, unit, "", upto), None, known, late="")
-    told = sorted((callback for callback in arrived if not _is_deletion(callback)), key=_order)
-    deletions = [callback for callback in arrived if _is_deletion(callback)]
+    told = sorted((callback for callback in arrived if not is_deletion(callback)), key=_order)
+    deletions = [callback for callback in arrived if is_deletion(callback)]
     late = told[0].order if known and told and told[0].order < known.head.folded_to else None
     if known is None or late is None:
         return _in_steps(unit, told + deletions, known, known, late=None)
@@ -149,19 +150,31 @@ def _in_steps(unit: Unit, callbacks: Sequence[Callback], start: State | None, be
     return Folded(state, before, closed, checkpoints, late, start)
 
 
+class Arrived(NamedTuple):
+    """A callback and how it stands in the log."""
+
+    stored: Stored
+    callback: Callback
+
+
+def history(log: Log, unit: Unit, upto: int, since_ms: int = 0, until_ms: int = LATEST_MS) -> list[Arrived]:
+    """The unit's callbacks at positions up to `upto`, stamped between two moments, in the order they are folded: deletions last."""
+    found = [Arrived(row, read(row.state, row.originator_id)) for row in log.history(str(unit), since_ms, upto, until_ms)]
+    return sorted(found, key=lambda each: (is_deletion(each.callback), _order(each.callback)))
+
+
 def _history(log: Log, unit: Unit, after: str, upto: int) -> list[Callback]:
-    """The unit's callbacks with an order key above `after`, in order, deletions last, up to a position of the log."""
-    since_ms = order_ms(after) if after else 0
-    found = [read(row.state, row.originator_id) for row in log.history(str(unit), since_ms, upto)]
-    told = [callback for callback in found if callback.order > after and not _is_deletion(callback)]
-    return sorted(told, key=_order) + [callback for callback in found if _is_deletion(callback)]
+    """Those with an order key above `after`; every deletion of them, which has no place in the order."""
+    found = [each.callback for each in history(log, unit, upto, order_ms(after) if after else 0)]
+    return [callback for callback in found if is_deletion(callback) or callback.order > after]
 
 
 def _order(callback: Callback) -> str:
     return callback.order
 
 
-def _is_deletion(callback: Callback) -> bool:
+def is_deletion(callback: Callback) -> bool:
+    """Whether it deletes its unit."""
     return callback.known is not None and callback.known.is_deletion
 
 

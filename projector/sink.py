@@ -164,7 +164,7 @@ class MemorySink:
             for span in last_spans(state):
                 last[type(span), *(getattr(span, name) for name in LINE_KEY[type(span)])] = span
         for line, past in self._past.items():
-            if line[0] in LINED_SPANS:
+            if line[0] in LINED_SPANS and past:
                 yield from past
                 yield last.pop(line)
         yield from last.values()

@@ -1,6 +1,5 @@
 """The sink that is a database: bulk reads and bulk writes, one transaction a batch, SQLAlchemy Core throughout.
 
-PostgreSQL takes a table's rows as one array per column (`unnest`), SQLite as one `executemany`. Both upsert by primary key.
 Heads and parts overwrite their own columns. Names merge: each column keeps the value with the greatest order key, so rows
 that several partitions mention come out the same whoever writes last.
 """
@@ -12,10 +11,10 @@ from typing import Any
 
 import psycopg
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
 from projector import tables
+from projector.bulk import add_up, delete_from, insert_once, upsert
 from projector.database import WRITES
 from projector.errors import NotMigrated, StandingBy, StoreUnavailable
 from projector.lease import Lease
@@ -38,7 +37,7 @@ from projector.sink import Batch, Checkpoint, voids
 from projector.taskrouter.callback import Unit
 from projector.taskrouter.event_types import EVENT_TYPES, canonical
 from projector.taskrouter.fold import ENTITIES, FOLD_VERSION, State, decode, encode
-from projector.taskrouter.mention import NAMES, Stated
+from projector.taskrouter.mention import Stated
 
 PROJECTION = "tables"
 KEYS_PER_SELECT = 5_000
@@ -80,11 +79,8 @@ class TableSink:
 
     def checkpoint(self, unit: Unit, before: str) -> Checkpoint | None:
         """See `Sink.checkpoint`."""
-        c = tables.checkpoint.c
-        latest = sa.select(c.folded_to, c.state).where(c.unit == str(unit), c.folded_to < before)
         with reading(self._engine) as connection:
-            row = connection.execute(latest.order_by(c.folded_to.desc()).limit(1)).first()
-        return Checkpoint(row.folded_to, decode(unit.kind, row.state)) if row else None
+            return latest_checkpoint(connection, unit, before)
 
     def save(self, batch: Batch) -> None:
         """See `Sink.save`. Raises `StandingBy` when another loop has moved the position or holds the lease."""
@@ -130,6 +126,14 @@ class TableSink:
             raise StandingBy(
                 f"Another loop took over: the tables are no longer at position {batch.after} under this loop's lease."
             )
+
+
+def latest_checkpoint(connection: sa.Connection, unit: Unit, before: str) -> Checkpoint | None:
+    """See `Sink.checkpoint`."""
+    c = tables.checkpoint.c
+    earlier = sa.select(c.folded_to, c.state).where(c.unit == str(unit), c.folded_to < before)
+    row = connection.execute(earlier.order_by(c.folded_to.desc()).limit(1)).first()
+    return Checkpoint(row.folded_to, decode(unit.kind, row.state)) if row else None
 
 
 def projected(connection: sa.Connection, name: str = PROJECTION) -> Any:
@@ -204,7 +208,7 @@ def _save_states(connection: sa.Connection, batch: Batch) -> None:
             rows[type(state)].append(row_of(state))
     for state_type, written in rows.items():
         table = TABLE_OF[state_type]
-        _upsert(connection, table, COLUMNS[state_type], written)
+        upsert(connection, table, COLUMNS[state_type], written)
 
 
 def _save_history(connection: sa.Connection, batch: Batch) -> None:
@@ -217,27 +221,10 @@ def _save_history(connection: sa.Connection, batch: Batch) -> None:
         for span in folded.closed:
             ended[type(span)].append(row_of(span))
     for (kind, _), lines in wrong.items():
-        _delete_from(connection, HISTORY_OF[kind], lines)
+        delete_from(connection, HISTORY_OF[kind], lines)
     for kind, written in ended.items():
-        _upsert(connection, HISTORY_OF[kind], COLUMNS[kind], written)
-    if batch.stated:
-        columns = COLUMNS[Stated]
-        insert = _insert(connection, tables.stated_capacity, columns).on_conflict_do_nothing()
-        _run(connection, insert, [row_of(each) for each in batch.stated])
-
-
-def _delete_from(connection: sa.Connection, table: sa.Table, lines: list[Row]) -> None:
-    """Delete each line's rows from its `n` on; `started_at` is where to begin looking, so that a long history is not read."""
-    keys = [name for name in lines[0] if name in table.primary_key.columns and name not in ("n", "started_at")]
-    names = [*keys, "n", *(["started_at"] if "started_at" in table.c else [])]
-    rows = [{f"of_{name}": line[name] for name in names} for line in lines]
-    if connection.dialect.name == "sqlite":
-        of: Any = {name: sa.bindparam(f"of_{name}", type_=table.c[name].type) for name in names}
-    else:
-        arrays = (sa.bindparam(f"of_{name}", type_=postgresql.ARRAY(_element(table.c[name].type))) for name in names)
-        of = sa.func.unnest(*arrays).table_valued(*names).render_derived().c
-    where = [table.c[name] == of[name] for name in keys] + [table.c[name] >= of[name] for name in names if name not in keys]
-    _run(connection, sa.delete(table).where(*where), rows)
+        upsert(connection, HISTORY_OF[kind], COLUMNS[kind], written)
+    insert_once(connection, tables.stated_capacity, COLUMNS[Stated], [row_of(each) for each in batch.stated])
 
 
 def _save_names(connection: sa.Connection, batch: Batch) -> None:
@@ -247,7 +234,7 @@ def _save_names(connection: sa.Connection, batch: Batch) -> None:
     for name, written in rows.items():
         table = tables.metadata.tables[name]
         columns = (*(column.name for column in table.primary_key), *NAME_COLUMNS[name])
-        _upsert(connection, table, columns, written, merge=True)
+        upsert(connection, table, columns, written, merge=True)
 
 
 def _save_operating(connection: sa.Connection, batch: Batch) -> None:
@@ -261,10 +248,10 @@ def _save_operating(connection: sa.Connection, batch: Batch) -> None:
         for point in folded.checkpoints
     ]
     if checkpoints:
-        _upsert(connection, tables.checkpoint, ("unit", "folded_to", "state"), checkpoints)
+        upsert(connection, tables.checkpoint, ("unit", "folded_to", "state"), checkpoints)
     if batch.incomplete:
         failed = [{"unit": str(unit), "error": error, "position": batch.position} for unit, error in batch.incomplete.items()]
-        _upsert(connection, tables.incomplete_unit, ("unit", "error", "position"), failed)
+        upsert(connection, tables.incomplete_unit, ("unit", "error", "position"), failed)
     if whole := [str(unit) for unit in batch.folded]:
         healed = sa.delete(tables.incomplete_unit).where(tables.incomplete_unit.c.unit.in_(whole))
         if connection.execute(sa.select(sa.exists().select_from(tables.incomplete_unit))).scalar():
@@ -277,53 +264,4 @@ def _count(connection: sa.Connection, event_types: Mapping[str, int]) -> None:
     for event_type, times in event_types.items():
         counted[event_type[:EVENT_TYPE_MAX_LENGTH]] += times
     rows = [{"event_type": name, "known": canonical(name) in EVENT_TYPES, "times": times} for name, times in counted.items()]
-    table = tables.event_type_count
-    insert = _insert(connection, table, ("event_type", "known", "times"))
-    added = {"known": insert.excluded.known, "times": table.c.times + insert.excluded.times}
-    _run(connection, insert.on_conflict_do_update(index_elements=["event_type"], set_=added), rows)
-
-
-def _upsert(connection: sa.Connection, table: sa.Table, columns: tuple[str, ...], rows: list[Row], merge: bool = False) -> None:
-    """Write rows by primary key; with `merge`, names keep their latest value and first_seen_at its earliest."""
-    insert = _insert(connection, table, columns)
-    key = [column.name for column in table.primary_key]
-    new = insert.excluded
-    if merge:
-        changes, where = _latest_names(table, new)
-    else:
-        changes, where = {name: new[name] for name in columns if name not in key}, None
-    _run(connection, insert.on_conflict_do_update(index_elements=key, set_=changes, where=where), rows)
-
-
-def _latest_names(table: sa.Table, new: Any) -> tuple[dict[str, Any], Any]:
-    earlier = sa.or_(table.c.first_seen_at.is_(None), new.first_seen_at < table.c.first_seen_at)
-    changes = {"first_seen_at": sa.case((earlier, new.first_seen_at), else_=table.c.first_seen_at)}
-    newer_names = []
-    for field in NAMES[table.name]:
-        order = f"{field}_order"
-        newer = new[order] > sa.func.coalesce(table.c[order], "")
-        newer_names.append(newer)
-        for column in (field, order):
-            changes[column] = sa.case((newer, new[column]), else_=table.c[column])
-    return changes, sa.or_(earlier, *newer_names)
-
-
-def _insert(connection: sa.Connection, table: sa.Table, columns: tuple[str, ...]) -> Any:
-    if connection.dialect.name == "sqlite":
-        return sqlite.insert(table).values({name: sa.bindparam(name, type_=table.c[name].type) for name in columns})
-    arrays = (sa.bindparam(name, type_=postgresql.ARRAY(_element(table.c[name].type))) for name in columns)
-    values = sa.func.unnest(*arrays).table_valued(*columns).render_derived()
-    return postgresql.insert(table).from_select(columns, sa.select(*(values.c[name] for name in columns)))
-
-
-def _element(kind: Any) -> Any:
-    return sa.Text() if isinstance(kind, sa.Text) else kind
-
-
-def _run(connection: sa.Connection, statement: Any, rows: list[Row]) -> None:
-    if not rows:
-        return
-    if connection.dialect.name == "sqlite":
-        connection.execute(statement, rows)
-    else:
-        connection.execute(statement, {name: [row[name] for row in rows] for name in rows[0]})
+    add_up(connection, tables.event_type_count, ("event_type", "known", "times"), "times", rows)

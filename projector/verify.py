@@ -22,12 +22,12 @@ from projector import tables
 from projector.database import disposing, open_engine
 from projector.errors import NotRebuilt
 from projector.log import Log, open_log
-from projector.project import Part, advance
+from projector.project import Part, advance, history
 from projector.rows import NAME_COLUMNS, Row, is_default, unit_of_row
 from projector.sink import MemorySink
 from projector.status import check_position, rebuild_due
 from projector.table_sink import projected, reading
-from projector.taskrouter.callback import order_identity, read
+from projector.taskrouter.callback import order_identity
 from projector.taskrouter.fold import FOLD_VERSION
 from projector.taskrouter.mention import Mentions, merge_all
 
@@ -218,7 +218,6 @@ def _first(
 
 def _behind(log: Log, table: sa.Table, row: Row, upto: int) -> list[str]:
     """The Sids of the callbacks that a row comes from: its unit's, and those that named it."""
-    stored = log.history(str(unit_of_row(table, row)), 0, upto)
-    orders = sorted(read(each.state, each.originator_id).order for each in stored)
+    told = [each.callback.identity for each in history(log, unit_of_row(table, row), upto)]
     named = [row[name] for name in row if name.endswith("_order") and name != "deletion_order" and row[name]]
-    return list(dict.fromkeys(order_identity(order) for order in (*orders, *named)))
+    return list(dict.fromkeys([*told, *(order_identity(order) for order in named)]))

@@ -304,6 +304,15 @@ def test_a_transfer_to_a_queue_is_another_visit(shown: dict[str, str]) -> None:
     )
 
 
+def test_a_transfer_and_the_queue_it_enters_in_one_millisecond() -> None:
+    """The transfer's snapshot, of the old queue, sorts after task-queue.entered then: it does not take the task back."""
+    initiated, entered = task("task.transfer-initiated", at=10, **PENDING), task("task-queue.entered", at=10, **PENDING, **VIP)
+    told = given(*TALKING, initiated, entered, reservation("created", at=30, reservation="b", worker="bob", **VIP))
+    assert told.spans("task_queue_span", "t") == line(
+        visit(0.002, 4, "accepted", by=ENTERED), visit(10, None, None, by=entered, queue="VIP")
+    )
+
+
 @pytest.mark.parametrize(
     "back",
     [

@@ -39,6 +39,17 @@ def test_a_worker_created_without_an_activity_name() -> None:
     assert (row["activity_sid"], row["activity_name"]) == (sid("WA", "Idle"), None)
 
 
+def test_a_worker_named_by_its_resource_sid_alone_is_named_all_the_same() -> None:
+    """ResourceSid stands in for WorkerSid: for the fold, for the name, for the channel."""
+    created = worker("created", at=0)
+    changed = worker("capacity.update", at=1, WorkerChannelAvailableCapacity="3", WorkerChannelCapacity="2", **VOICE)
+    for body in (created, changed):
+        body["ResourceSid"] = body.pop("WorkerSid")
+    told = given(created, changed)
+    assert (told.the("worker", "ann")["friendly_name"], told.the("worker", "ann")["first_seen_at"]) == ("ann", ms(0))
+    assert told.the("worker_channel", "ann", "voice")["stated_capacity"] == 2
+
+
 def test_a_lying_deletion_takes_effect_at_its_receipt() -> None:
     """Recorded: worker.deleted carries the creation's stamp. Live, its receipt is the best time there is."""
     story = (worker("created", at=0), worker("activity.update", at=50, activity="Busy"), worker("deleted", at=0))

@@ -13,9 +13,9 @@ from msgspec import Struct
 
 from projector import tables
 from projector.log import Log
+from projector.project import Arrived, history
 from projector.read.find import Subject, find
 from projector.read.present import Present, present
-from projector.read.source import Arrived, history
 from projector.rows import HISTORY_OF, TABLE_OF, Row, row_of
 from projector.taskrouter.callback import order_identity, order_ms, read
 from projector.taskrouter.fold import Folding, State, fold, last_spans

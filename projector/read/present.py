@@ -14,9 +14,9 @@ from projector.log import Log
 from projector.read.source import S, after
 from projector.rows import COLUMNS, HISTORY_OF, LINE_KEY, PART_KEY, PARTS, TABLE_OF, is_only_mentioned, row_of, state_of
 from projector.sink import Checkpoint
-from projector.table_sink import projected, reading
+from projector.table_sink import latest_checkpoint, projected, reading
 from projector.taskrouter.callback import Unit
-from projector.taskrouter.fold import ENTITIES, State, decode
+from projector.taskrouter.fold import ENTITIES, State
 from projector.taskrouter.mention import Stated
 from projector.taskrouter.reservation import Reservation, ReservationStatusSpan, last_spans
 from projector.taskrouter.span import LONGEST_MS
@@ -91,10 +91,7 @@ class Present:
 
     def checkpoint(self, unit: Unit, before: str) -> Checkpoint | None:
         """See `Source.checkpoint`."""
-        c = tables.checkpoint.c
-        earlier = sa.select(c.folded_to, c.state).where(c.unit == str(unit), c.folded_to < before)
-        row = self.today.execute(earlier.order_by(c.folded_to.desc()).limit(1)).first()
-        return Checkpoint(row.folded_to, decode(unit.kind, row.state)) if row else None
+        return latest_checkpoint(self.today, unit, before)
 
     def tasks_offered(self, workspace_sid: str, worker_sid: str, since_ms: int, until_ms: int) -> set[str]:
         """The tasks that were offered to a worker by spans begun between two moments, or by none (their beginning is lost)."""

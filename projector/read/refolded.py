@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from projector.log.entry import recorded_ms
+from projector.project import history
 from projector.read.present import Present
-from projector.read.source import S, after, history
+from projector.read.source import S, after
 from projector.rows import LINE_KEY
 from projector.sink import Checkpoint
 from projector.taskrouter.callback import FUTURE_TOLERANCE_MS, Unit, order_identity

@@ -1,20 +1,19 @@
 """What reading a moment needs to know. The tables know it, and so does a unit folded from the log; what is made of it is the same."""
 
 from collections.abc import Iterable
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import sqlalchemy as sa
 from msgspec.structs import replace
 
 from projector.log import Log
-from projector.log.entry import Stored
+from projector.project import history, is_deletion
 from projector.sink import Checkpoint
-from projector.taskrouter.callback import Callback, Unit, order_ms, read
+from projector.taskrouter.callback import Unit, order_ms
 from projector.taskrouter.fold import State, fold
 from projector.taskrouter.mention import Stated
 from projector.taskrouter.reservation import ReservationStatusSpan
 from projector.taskrouter.span import Span
-from projector.taskrouter.text import LATEST_MS
 
 S = TypeVar("S", bound=Span)
 
@@ -40,13 +39,6 @@ class Source(Protocol):
 
     def checkpoint(self, unit: Unit, before: str) -> Checkpoint | None:
         """The unit's latest checkpoint with an order key below `before`, if there are any."""
-
-
-class Arrived(NamedTuple):
-    """A callback and how it stands in the log."""
-
-    stored: Stored
-    callback: Callback
 
 
 def after(at_ms: int) -> str:
@@ -86,14 +78,3 @@ def state_at(source: Source, unit: Unit, at_ms: int) -> State | None:
 def _without_deletion(state: State) -> State:
     """The state of a checkpoint, which may know of a deletion, whatever its stamp: deletions are outside the order."""
     return State(replace(state.head, deletion_order=None, deletion_received_ms=None), state.parts)
-
-
-def history(log: Log, unit: Unit, upto: int, since_ms: int = 0, until_ms: int = LATEST_MS) -> list[Arrived]:
-    """The unit's callbacks up to a position, stamped between two moments, in the order they are folded: deletions last."""
-    found = [Arrived(row, read(row.state, row.originator_id)) for row in log.history(str(unit), since_ms, upto, until_ms)]
-    return sorted(found, key=lambda each: (is_deletion(each.callback), each.callback.order))
-
-
-def is_deletion(callback: Callback) -> bool:
-    """Whether it deletes its unit."""
-    return callback.known is not None and callback.known.is_deletion

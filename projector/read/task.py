@@ -7,8 +7,9 @@ stamped up to the moment left it. An ended task stays, completed or canceled, un
 from typing import cast
 
 from projector import tables
+from projector.project import history, is_deletion
 from projector.read.names import name_now
-from projector.read.source import Source, history, is_deletion, last_of, span_at, span_begun, state_at
+from projector.read.source import Source, last_of, span_at, span_begun, state_at
 from projector.read.worker import offer_row
 from projector.rows import Row
 from projector.taskrouter.callback import Callback, Unit, order_identity

@@ -200,10 +200,7 @@ def unit_of(fields: Fields) -> Unit | None:
     known = EVENT_TYPES.get(canonical(fields.event_type))
     if known is None:
         return None
-    name, prefix = _UNIT_SID[known.kind]
-    sid = getattr(fields, name)
-    if sid is None and fields.resource_sid is not None and fields.resource_sid.startswith(prefix):
-        sid = fields.resource_sid
+    sid = getattr(fields, _UNIT_SID[known.kind][0])
     return Unit(fields.workspace_sid, known.kind, sid) if sid else None
 
 
@@ -229,7 +226,10 @@ def fields_of(parameters: Mapping[str, str]) -> Fields:
 
 
 def _tidy(fields: Fields, has_nul: bool) -> Fields:
-    """No NUL in any value; no Sid that is empty or too long to be one. (In place: nobody else holds it yet.)"""
+    """No NUL in any value; no Sid that is empty or too long to be one; the unit's own Sid, if only ResourceSid tells it.
+
+    (In place: nobody else holds it yet.)
+    """
     if has_nul:
         for name in Fields.__struct_fields__:
             value = getattr(fields, name)
@@ -239,6 +239,11 @@ def _tidy(fields: Fields, has_nul: bool) -> Fields:
         value = getattr(fields, name)
         if value is not None and not 0 < len(value) <= SID_MAX_LENGTH:
             force_setattr(fields, name, None if name != "workspace_sid" else "")
+    known = EVENT_TYPES.get(canonical(fields.event_type))
+    if known is not None:
+        name, prefix = _UNIT_SID[known.kind]
+        if getattr(fields, name) is None and fields.resource_sid is not None and fields.resource_sid.startswith(prefix):
+            force_setattr(fields, name, fields.resource_sid)
     return fields
 
 

@@ -83,11 +83,12 @@ def initial(unit: Unit) -> State:
 
 def with_deletion_of(state: State, other: State) -> State:
     """`state` knowing of the deletion that `other` knows of: deletions are outside the order, so a re-fold keeps them."""
-    head = other.head
-    return State(
-        replace(state.head, deletion_order=head.deletion_order, deletion_received_ms=head.deletion_received_ms),
-        state.parts,
+    head = replace(
+        state.head, deletion_order=other.head.deletion_order, deletion_received_ms=other.head.deletion_received_ms
     )
+    if isinstance(head, task.Task) and isinstance(other.head, task.Task) and other.head.first_seen_ms is not None:
+        head = task.seen(head, other.head.first_seen_ms)  # which may be the deletion's stamp
+    return State(head, state.parts)
 
 
 def last_spans(state: State) -> list[Span]:
@@ -106,7 +107,8 @@ def lines(entity: Struct) -> dict[type[Struct], Line]:
 def _step(state: State, callback: Callback, closed: list[Struct]) -> State:
     head, parts = state
     if callback.known is not None and callback.known.is_deletion:
-        return State(deleted(head, callback), parts)
+        head = deleted(head, callback)
+        return State(task.seen(head, callback.at_ms) if isinstance(head, task.Task) else head, parts)
     head = ENTITIES[callback.known.kind].evolve(counted(head, callback), callback) if callback.known else head
     if head.closed:
         closed.extend(head.closed)

@@ -127,6 +127,11 @@ def end(task: Task) -> tuple[str | None, int | None]:
     return None, task.deleted_ms
 
 
+def seen(task: Task, at_ms: int) -> Task:
+    """The task spoken of at a moment, which may be its deletion's: earlier than all else, or all there is."""
+    return task if task.first_seen_ms is not None and task.first_seen_ms <= at_ms else replace(task, first_seen_ms=at_ms)
+
+
 def last_spans(task: Task) -> tuple[Span, ...]:
     """The last live status and the last visit, as the row holds them: until the task's end, if that has come.
 
@@ -148,7 +153,7 @@ def _described(task: Task, callback: Callback) -> Task:
     stated_creation = moment_ms(fields.task_date_created)
     return replace(
         task,
-        first_seen_ms=callback.at_ms if task.first_seen_ms is None else task.first_seen_ms,
+        first_seen_ms=seen(task, callback.at_ms).first_seen_ms,
         attributes=task.attributes if attributes is None else attributes,
         attributes_readable=task.attributes_readable if fields.task_attributes is None else attributes is not None,
         reason=fields.reason or fields.task_canceled_reason or fields.task_completed_reason or task.reason,
@@ -263,6 +268,8 @@ def _entered(task: Task, callback: Callback) -> Task:
     lasts = task.visit_since_ms is not None and task.visit_ended_ms is None
     if sid is None or (sid == task.visit_queue_sid and not is_told):
         return task
+    if lasts and task.visit_told and not is_told and task.visit_since_ms == at_ms:
+        return task  # a snapshot of before, stamped in the millisecond in which the task entered this queue (a transfer's)
     if is_told and lasts and sid == task.visit_queue_sid and not task.visit_told:
         # The queue was seen in a snapshot before it was told: the creation set's order is not fixed (recorded 2018).
         name = fields.task_queue_name or task.visit_queue_name

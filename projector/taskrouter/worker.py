@@ -85,7 +85,8 @@ def deletion(worker: Worker) -> tuple[int | None, str | None]:
     """When the worker's deletion took effect, and on what that rests.
 
     `worker.deleted` is recorded with the worker's creation time (2 of 2 in 2018). So: its stamp if that is later than
-    every other callback of the worker; else its receipt if it came live; else the time of the worker's last fact.
+    every other callback of the worker; else its receipt if it came live and not before that; else the time of the worker's
+    last fact. Never before the last fact, so that no span ends before it began.
     """
     if worker.deletion_order is None:
         return None, None
@@ -192,7 +193,8 @@ def _ended(worker: Worker, callback: Callback) -> tuple[Worker, list[ActivitySpa
     reason = _reason(known, previous, spent_ms) if callback.event_type == "worker.activity.update" else None
     if reason is None or reason == "previous_activity_longer":
         if known is not None and known.activity_sid == previous and spent_ms is not None:
-            known = replace(known, reported_ms=spent_ms, agrees=reason is None)
+            agrees = abs(at_ms - known.started_ms - spent_ms) <= AGREE_MS
+            known = replace(known, reported_ms=spent_ms, agrees=agrees)
         spells = [] if known is None else [known]
     else:
         spells = _filled(worker, callback, known, spent_ms)
