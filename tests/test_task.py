@@ -205,7 +205,7 @@ def test_a_deletion_is_last_whatever_its_stamp_and_changes_nothing_else() -> Non
     assert (row["deleted_at"], row["priority"], row["last_event_sid"]) == (ms(5), 3, task("task.deleted", at=5)["Sid"])
 
 
-@pytest.mark.parametrize("order", itertools.permutations(range(3)))
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_a_deletion_may_be_the_first_that_speaks_of_a_task(order: tuple[int, ...]) -> None:
     """Whenever it arrives, and whatever else does."""
     story = (task("task.deleted", at=1), task_created(at=5), task("task.deleted", at=7))
