@@ -33,14 +33,17 @@ def database_url(text: str) -> URL:
             raise Misconfigured(f"PROJECTOR_DATABASE_URL names {other}; sqlite and postgresql are supported.")
 
 
-def open_engine(url: URL) -> sa.Engine:
-    """An engine over the tables. Nothing is connected yet. Its errors do not quote what was written: that may be people's names."""
+def open_engine(url: URL, *, patient: bool = False) -> sa.Engine:
+    """An engine over the tables. Nothing is connected yet. Its errors do not quote what was written: that may be people's names.
+
+    With `patient` a statement may take as long as it takes: an index over years is not made within a minute.
+    """
     if url.get_backend_name() == "sqlite":
         engine = sa.create_engine(url, connect_args={"timeout": 5, "isolation_level": None}, hide_parameters=True)
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
         return engine
-    options = f"{url.query.get('options', '')} -c lock_timeout=3000 -c statement_timeout=60000 -c idle_in_transaction_session_timeout=10000"
+    options = f"{url.query.get('options', '')} -c lock_timeout=3000 -c statement_timeout={0 if patient else 60_000} -c idle_in_transaction_session_timeout=10000"
     connect_args = {"connect_timeout": 2, "tcp_user_timeout": 5000, "options": options, "application_name": "projector"}
     return sa.create_engine(url, connect_args=connect_args, pool_pre_ping=True, pool_size=2, hide_parameters=True)
 

@@ -4,8 +4,12 @@ Several processes may start at once on an empty database: PostgreSQL's advisory 
 the others find it done.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config as AlembicConfig
@@ -16,9 +20,10 @@ from sqlalchemy.engine import URL
 import migrations
 from projector.database import disposing, open_engine
 from projector.errors import NotMigrated
+from projector.grants import give, held
 from projector.log.open import log_path
 from projector.table_sink import reading, writing
-from projector.tables.views import drop_views, make_views
+from projector.tables.views import VIEWS, drop_views, make_views
 
 LOCK = 0x70726F6A  # "proj"
 
@@ -34,12 +39,32 @@ def migrate(url: URL, revision: str = "head") -> str | None:
         known = {script.revision for script in ScriptDirectory.from_config(alembic).walk_revisions()}
         if current is not None and current not in known:
             raise NotMigrated(f"The database is at revision {current}, which this release does not know. Run a newer release.")
+        head = ScriptDirectory.from_config(alembic).get_current_head()
+        if current == head and revision in ("head", head):
+            return current  # nothing is touched: views and grants stay as they are
+        with _views_apart(connection, head):
+            (command.downgrade if revision == "base" or (current or "") > revision else command.upgrade)(alembic, revision)
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+@contextmanager
+def _views_apart(connection: sa.Connection, head: str | None) -> Iterator[None]:
+    """Drop our views, whose tables are about to change, and make this release's afterwards, with the grants they had."""
+    driver: Any = connection.connection.driver_connection
+    is_postgres = connection.dialect.name == "postgresql"
+    schema = connection.execute(sa.select(sa.func.current_schema())).scalar_one() if is_postgres else ""
+    grants = held(driver, schema, list(VIEWS)) if is_postgres else []
+    try:
         drop_views(connection)
-        (command.downgrade if revision == "base" or (current or "") > revision else command.upgrade)(alembic, revision)
-        reached = MigrationContext.configure(connection).get_current_revision()
-        if reached == ScriptDirectory.from_config(alembic).get_current_head():
-            make_views(connection)
-        return reached
+    except sa.exc.InternalError as error:
+        if isinstance(error.orig, psycopg.errors.DependentObjectsStillExist):
+            detail = error.orig.diag.message_detail
+            raise NotMigrated(f"Something of yours depends on a view to be made anew: {detail} Drop it first.") from error
+        raise
+    yield
+    if MigrationContext.configure(connection).get_current_revision() == head:
+        make_views(connection)
+        give(driver, schema, grants)
 
 
 def check_migrated(url: URL) -> None:
@@ -60,7 +85,7 @@ def alembic_config() -> AlembicConfig:
 
 def migration_engine(url: URL) -> sa.Engine:
     """An engine that sees the log as the schema `log` on SQLite too: its file attached."""
-    engine = open_engine(url)
+    engine = open_engine(url, patient=True)
     if url.get_backend_name() == "sqlite":
         path = str(log_path(url).absolute())
 

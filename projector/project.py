@@ -23,7 +23,7 @@ from projector.taskrouter.mention import mentions, stated
 from projector.taskrouter.text import LATEST_MS
 
 
-class Part(NamedTuple):
+class Partition(NamedTuple):
     """One of `of` shares of all units. Callbacks of no unit belong to the first."""
 
     number: int
@@ -34,7 +34,7 @@ class Part(NamedTuple):
         return crc32(unit.encode()) % self.of == self.number if unit else self.number == 0
 
 
-WHOLE = Part(0, 1)
+WHOLE = Partition(0, 1)
 PAGE = 2_000
 CHECKPOINT_EVERY = 200  # callbacks of one unit: what a late one re-folds at most, beside its page
 
@@ -49,7 +49,7 @@ def project(log: Log, sink: Sink, upto: int | None = None, page: int = PAGE) -> 
     return position
 
 
-def advance(log: Log, sink: Sink, position: int, upto: int | None = None, page: int = PAGE, part: Part = WHOLE) -> int:
+def advance(log: Log, sink: Sink, position: int, upto: int | None = None, page: int = PAGE, part: Partition = WHOLE) -> int:
     """Fold the page behind `position` into the sink that stands there; where it stands then, unchanged at the log's end."""
     stored = log.read(position, page, upto)
     if not stored:
@@ -58,15 +58,15 @@ def advance(log: Log, sink: Sink, position: int, upto: int | None = None, page: 
     return stored[-1].position
 
 
-def folded_page(log: Log, sink: Sink, after: int, stored: Sequence[Stored], part: Part = WHOLE) -> Batch:
+def folded_page(log: Log, sink: Sink, after: int, stored: Sequence[Stored], part: Partition = WHOLE) -> Batch:
     """What one page of the log comes to, given what the sink holds up to `after`."""
     callbacks: list[Callback] = []
     news: dict[Unit, list[Callback]] = defaultdict(list)
     for row in stored:
         if row.unit is not None and not part.has(row.unit):
-            continue
+            continue  # unread
         callback = read(row.state, row.originator_id)
-        unit = unit_of(callback.fields)
+        unit = unit_as_stored(row, callback)
         if row.unit is None and not part.has(str(unit) if unit else None):
             continue
         callbacks.append(callback)
@@ -101,6 +101,11 @@ def folded_page(log: Log, sink: Sink, after: int, stored: Sequence[Stored], part
     )
 
 
+def unit_as_stored(row: Stored, callback: Callback) -> Unit | None:
+    """Whose callback it is: as the log's index has it, which does not change; as this release knows it, where that has nothing."""
+    return Unit.parse(row.unit) if row.unit is not None else unit_of(callback.fields)
+
+
 def refold(log: Log, sink: Sink, units: Iterable[Unit], position: int) -> Batch | None:
     """These units from their whole history up to `position`, which is where the sink is: a batch that moves nothing."""
     folded: dict[Unit, Folded] = {}
@@ -115,8 +120,7 @@ def refold(log: Log, sink: Sink, units: Iterable[Unit], position: int) -> Batch 
     originator_id = log.originator_at(position)
     if originator_id is None or not (folded or incomplete):
         return None
-    event_ms = max((each.state.head.updated_ms or 0 for each in folded.values()), default=0)
-    return Batch(position, position, originator_id, event_ms, folded, {}, {}, incomplete)
+    return Batch(position, position, originator_id, 0, folded, {}, {}, incomplete)  # its pages have told their event times
 
 
 def _folded(log: Log, sink: Sink, unit: Unit, arrived: list[Callback], known: State | None, upto: int, anew: bool) -> Folded:
@@ -128,7 +132,8 @@ def _folded(log: Log, sink: Sink, unit: Unit, arrived: list[Callback], known: St
     late = told[0].order if known and told and told[0].order < known.head.folded_to else None
     if known is None or late is None:
         return _in_steps(unit, told + deletions, known, known, late=None)
-    checkpoint = sink.checkpoint(unit, before=late)
+    has_checkpoints = known.head.callback_count >= CHECKPOINT_EVERY
+    checkpoint = sink.checkpoint(unit, before=late) if has_checkpoints else None
     start = with_deletion_of(checkpoint.state, known) if checkpoint else None
     history = _history(log, unit, checkpoint.folded_to if checkpoint else "", upto)
     return _in_steps(unit, history + deletions, start, known, late)
@@ -160,6 +165,7 @@ class Arrived(NamedTuple):
 def history(log: Log, unit: Unit, upto: int, since_ms: int = 0, until_ms: int = LATEST_MS) -> list[Arrived]:
     """The unit's callbacks at positions up to `upto`, stamped between two moments, in the order they are folded: deletions last."""
     found = [Arrived(row, read(row.state, row.originator_id)) for row in log.history(str(unit), since_ms, upto, until_ms)]
+    found = [each for each in found if each.stored.unit is not None or unit_of(each.callback.fields) == unit]
     return sorted(found, key=lambda each: (is_deletion(each.callback), _order(each.callback)))
 
 

@@ -21,11 +21,12 @@ from sqlalchemy.engine import URL
 
 from projector.database import database_url, disposing, open_engine
 from projector.errors import NotRebuilt, StandingBy
-from projector.fresh import Fresh, alone, fresh_tables, part_name
+from projector.fresh import Fresh, fresh_tables
+from projector.fresh.steps import part_name
 from projector.lease import Lease
 from projector.log import Log, open_log
 from projector.processes import end_with_parent
-from projector.project import Part, folded_page, project
+from projector.project import Partition, folded_page, project
 from projector.sink import Batch
 from projector.table_sink import TableSink, writing
 from projector.taskrouter.mention import Mentions, merge_all
@@ -57,8 +58,8 @@ class Rebuilt(NamedTuple):
 def rebuild(url: URL, parts: int = 1, progress: Progress = lambda _done, _of: None) -> Rebuilt:
     """Make all tables anew from the log and swap them in. Raises `NotRebuilt`; the tables are then as they were."""
     began = time.monotonic()
-    with alone(url), closing(open_log(url)) as log:
-        fresh = fresh_tables(url)
+    fresh = fresh_tables(url)
+    with fresh.alone(), closing(open_log(url)) as log:
         try:
             upto = log.end()
             fresh.begin(parts)
@@ -74,11 +75,11 @@ def _fold_all(url: URL, fresh: Fresh, parts: int, upto: int, progress: Progress)
     """Every part folded up to a position, here or in a process each."""
     texts = [(_text(url), _text(fresh.url(part))) for part in range(parts)]
     if parts == 1:
-        return [_fold_part(*texts[0], Part(0, 1), upto, lambda done: progress(done, upto))]
+        return [_fold_part(*texts[0], Partition(0, 1), upto, lambda done: progress(done, upto))]
     spawn = multiprocessing.get_context("spawn")
     reached = spawn.RawArray("q", parts)
     with ProcessPoolExecutor(parts, spawn, initializer=_begin_part, initargs=(reached,)) as pool:
-        running = [pool.submit(_fold_told, *texts[part], Part(part, parts), upto) for part in range(parts)]
+        running = [pool.submit(_fold_told, *texts[part], Partition(part, parts), upto) for part in range(parts)]
         try:
             while (state := wait(running, timeout=0.2, return_when=FIRST_EXCEPTION)).not_done:
                 for future in state.done:
@@ -104,14 +105,14 @@ def _begin_part(reached: Any) -> None:
     end_with_parent()
 
 
-def _fold_told(log_url: str, fresh_url: str, part: Part, upto: int) -> Share:
+def _fold_told(log_url: str, fresh_url: str, part: Partition, upto: int) -> Share:
     def tell(done: int) -> None:
         _reached[part.number] = done
 
     return _fold_part(log_url, fresh_url, part, upto, tell)
 
 
-def _fold_part(log_url: str, fresh_url: str, part: Part, upto: int, tell: Callable[[int], None]) -> Share:
+def _fold_part(log_url: str, fresh_url: str, part: Partition, upto: int, tell: Callable[[int], None]) -> Share:
     """One part of all units, from nothing to a position; what it shares with other parts is kept back."""
     share = Share({}, Counter(), 0, 0)
     position = 0

@@ -152,6 +152,23 @@ def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
 
 
 @contextmanager
+def snapshot(engine: sa.Engine, *, patient: bool = False) -> Iterator[sa.Connection]:
+    """A connection that sees one moment of the tables, for as long as it takes with `patient`; the live loop goes on.
+
+    On PostgreSQL the lock comes before the snapshot: a rebuild that swaps the tables has then ended or waits for us. (Rows of
+    tables that were moved in since the snapshot began would not be seen at all.)
+    """
+    with reading(engine) as connection:
+        if connection.dialect.name == "postgresql":
+            connection = connection.execution_options(isolation_level="REPEATABLE READ")
+            if patient:
+                connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
+                connection.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+            connection.execute(sa.text("LOCK TABLE projection IN ACCESS SHARE MODE"))
+        yield connection
+
+
+@contextmanager
 def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
     """A transaction that writes, committed at the end."""
     with _errors(), engine.connect().execution_options(**WRITES) as connection, connection.begin():

@@ -22,7 +22,7 @@ from projector import tables
 from projector.database import disposing, open_engine
 from projector.errors import NotRebuilt
 from projector.log import Log, open_log
-from projector.project import Part, advance, history
+from projector.project import Partition, advance, history
 from projector.rows import NAME_COLUMNS, Row, is_default, unit_of_row
 from projector.sink import MemorySink
 from projector.status import check_position, rebuild_due
@@ -145,7 +145,7 @@ def _folded(log: Log, upto: int, parts: int, progress: Progress) -> tuple[Sums, 
     """The same sums from the log, and everything that was mentioned: entities that have names are few, tasks have none."""
     sums, names = Sums(parts), Mentions()
     for number in range(parts):
-        sink = _fold_part(log, Part(number, parts), upto, partial(_tell, progress, number * upto, parts * upto))
+        sink = _fold_part(log, Partition(number, parts), upto, partial(_tell, progress, number * upto, parts * upto))
         for table, row in sink.own_rows():
             sums.add(table, row)
         merge_all(names, sink.mentions)
@@ -158,7 +158,7 @@ def _tell(progress: Progress, before: int, of: int, done: int) -> None:
     progress(before + done, of)
 
 
-def _fold_part(log: Log, part: Part, upto: int, tell: Callable[[int], None]) -> MemorySink:
+def _fold_part(log: Log, part: Partition, upto: int, tell: Callable[[int], None]) -> MemorySink:
     sink, position = MemorySink(), 0
     while position < upto:
         position = advance(log, sink, position, upto, PAGE, part)
@@ -200,7 +200,7 @@ def _first(
     parts = range(found.buckets) if table is tables.stated_capacity else [bucket]
     ours: dict[tuple[Any, ...], Row] = kept(_named_rows(names))
     for number in parts:
-        for each, row in kept(_fold_part(log, Part(number, found.buckets), upto, lambda _: None).own_rows()).items():
+        for each, row in kept(_fold_part(log, Partition(number, found.buckets), upto, lambda _: None).own_rows()).items():
             ours[each] = ours.get(each, {}) | row
     for each in sorted(theirs.keys() | ours.keys(), key=repr):
         one, other = theirs.get(each), ours.get(each)

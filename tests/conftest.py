@@ -1,11 +1,18 @@
 """Fixtures: fresh databases of both kinds."""
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy.engine import URL
 
+from projector import project as projecting
+from projector.database import disposing, open_engine
+from projector.log import open_log
 from tests.databases import Databases
+
+if TYPE_CHECKING:
+    from tests.test_laws import Store
 
 BACKENDS = ("sqlite", "postgresql")
 
@@ -28,3 +35,21 @@ def url(request: pytest.FixtureRequest, databases: Databases) -> URL:
 def new_url(databases: Databases) -> Callable[[str], URL]:
     """`new_url("sqlite")`: another migrated database."""
     return databases.new
+
+
+@pytest.fixture
+def short_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checkpoints every 2 callbacks, so that short histories have some."""
+    monkeypatch.setattr(projecting, "CHECKPOINT_EVERY", 2)
+
+
+@pytest.fixture
+def store(request: pytest.FixtureRequest, databases: Databases) -> Iterator["Store"]:
+    """Log and tables on a real database."""
+    from tests.test_laws import Store
+
+    url = databases.new(request.param)
+    log = open_log(url)
+    with disposing(open_engine(url)) as engine:
+        yield Store(log, engine)
+    log.close()

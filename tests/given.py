@@ -118,7 +118,7 @@ class MemoryLog:
 
     def history(self, unit: str, since_ms: int, upto: int, until_ms: int = LATEST_MS) -> list[Stored]:
         found = zip(self._stored[:upto], self._units, strict=False)
-        return [row for row, (of, at_ms) in found if of == unit and since_ms <= at_ms <= until_ms]
+        return [row for row, (of, at_ms) in found if of in (unit, None) and since_ms <= at_ms <= until_ms]
 
     def end(self) -> int:
         return len(self._stored)

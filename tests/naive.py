@@ -418,7 +418,8 @@ def _visits(alive: list[Row], statuses: list[str | None]) -> list[Row]:
                 "task_queue_name": said.get("TaskQueueName"), "_told": tells,
                 "inferred": not tells and fact["type"] != "task.transfer-initiated",
             })  # fmt: skip
-        if visits and visits[-1]["ended_at"] is None and status in ("assigned", "wrapping"):
+        held = status in ("assigned", "wrapping") and fact["type"] != "task.transfer-initiated"  # which may not say so yet
+        if visits and visits[-1]["ended_at"] is None and held:
             given_back = fact["type"] in WITHDRAWN or (fact["type"] == "task.updated" and transfer == "initiated")
             outcome = "canceled" if given_back else "accepted"
             seen = visits[-1]["inferred"] or fact["type"] not in (*WITHDRAWN, "reservation.rescinded")
@@ -477,7 +478,7 @@ def _reservation(rows: Rows, key: Row, own: list[Row], task_ending: str | None, 
 
 
 def _offer_statuses(own: list[Row], alive: list[Row]) -> list[Row]:
-    """Only forward: pending, accepted, wrapping. Whom it concerns is what is known when a status ends."""
+    """Only forward: pending, accepted, wrapping. Whom it concerns is what was known before the callback that ends it."""
     ranks = [list(LIVE).index(fact["type"]) if fact["type"] in LIVE else -1 for fact in alive]
     steps = [i for i, rank in enumerate(ranks) if rank > max([-1, *ranks[:i]])]
     return _until_next([
@@ -485,7 +486,7 @@ def _offer_statuses(own: list[Row], alive: list[Row]) -> list[Row]:
             "started_at": alive[i]["at"], "event_sid": alive[i]["id"], "status": LIVE[alive[i]["type"]],
             "worker_name": alive[i]["said"].get("WorkerName"), "worker_activity_sid": alive[i]["said"].get("WorkerActivitySid"),
             "worker_activity_name": alive[i]["said"].get("WorkerActivityName"),
-            **{column: _last(own[: until + 1], name, read) for column, name, read in (
+            **{column: _last(own[:until], name, read) for column, name, read in (
                 ("worker_sid", "WorkerSid", lambda text: text), ("task_channel_sid", "TaskChannelSid", lambda text: text),
                 ("ignore_capacity", "TaskIgnoreCapacity", boolean))},
         }

@@ -304,6 +304,15 @@ def test_a_transfer_to_a_queue_is_another_visit(shown: dict[str, str]) -> None:
     )
 
 
+def test_a_transfer_that_still_shows_the_task_assigned_ends_no_visit() -> None:
+    """Its snapshot may be older than what it tells: the wait in the new queue goes on until somebody accepts."""
+    initiated = task("task.transfer-initiated", at=10, **ASSIGNED, **VIP)
+    waiting = task("task.updated", at=10.5, **PENDING, **VIP)
+    accepted = reservation("accepted", at=22, reservation="b", worker="bob", **VIP)
+    told = given(*TALKING, initiated, waiting, accepted)
+    assert told.spans("task_queue_span", "t")[-1] == replace(visit(10, 22, "accepted", by=initiated, queue="VIP"), n=1)
+
+
 def test_a_transfer_and_the_queue_it_enters_in_one_millisecond() -> None:
     """The transfer's snapshot, of the old queue, sorts after task-queue.entered then: it does not take the task back."""
     initiated, entered = task("task.transfer-initiated", at=10, **PENDING), task("task-queue.entered", at=10, **PENDING, **VIP)

@@ -37,7 +37,7 @@ def test_every_table_and_column_says_what_it_is() -> None:
 
 FAST = {
     "the log forward from a position": sa.select(stored_events.c.state).where(stored_events.c.notification_id > 5).order_by(stored_events.c.notification_id).limit(10),
-    "one unit's history from a moment on": sa.select(stored_events.c.state).where(stored_events.c.unit == "u", stored_events.c.at_ms >= 5),
+    "one unit's history from a moment on": sa.select(stored_events.c.state).where(sa.or_(stored_events.c.unit == "u", stored_events.c.unit.is_(None)), stored_events.c.at_ms.between(5, 9)),
     "a callback by its Sid": sa.select(stored_events.c.state).where(stored_events.c.originator_id == "o"),
     "a task's reservations": sa.select(tables.reservation.c.status).where(tables.reservation.c.workspace_sid == "w", tables.reservation.c.task_sid == "t"),
     "a worker's live reservations": sa.select(tables.reservation.c.status).where(

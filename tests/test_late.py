@@ -1,11 +1,20 @@
 """Late callbacks: right whatever they cost, and they cost little however old the unit is."""
 
+from contextlib import closing
+
 import pytest
+from msgspec.structs import replace
+from sqlalchemy.engine import URL
 
 from projector import project as projecting
+from projector.database import disposing, open_engine
+from projector.log import Entry, open_log
 from projector.project import CHECKPOINT_EVERY, project
+from projector.rebuild import rebuild
 from projector.sink import MemorySink
-from tests.given import MemoryLog, Parameters, arrived, given, ms, worker
+from projector.table_sink import TableSink
+from projector.verify import verify
+from tests.given import MemoryLog, Parameters, arrived, given, ms, reservation, task, task_created, worker
 
 
 def activity(number: int, at: float) -> Parameters:
@@ -46,3 +55,23 @@ def test_a_refold_reads_nothing_beyond_its_page() -> None:
     arrived(log, activity(1, at=10), activity(2, at=5), activity(3, at=20))
     project(log, sink, upto=2, page=1)
     assert [state.head.callback_count for unit, state in sink.states.items() if unit.kind == "worker"] == [2]
+
+
+def test_a_type_that_was_unknown_when_it_arrived_is_folded_by_the_release_that_knows_it(url: URL) -> None:
+    """The log's index has no unit for it: all the same it is part of its unit's history, whatever arrives when."""
+    offer = reservation("created", at=1)
+    accepted = replace(Entry.of(reservation("accepted", at=2), "callback"), unit=None)  # as an older release stored it
+    others = [task_created(at=0), offer, task("task.updated", at=1.5, TaskPriority="3")]
+    right = given(*others, reservation("accepted", at=2)).the("task", "t")
+    with closing(open_log(url)) as log, disposing(open_engine(url)) as engine:
+        log.append([Entry.of(others[0], "callback"), Entry.of(offer, "callback")])
+        log.append([accepted])
+        project(log, TableSink(engine), page=1)
+        arrived(log, others[2])  # late: the task is folded anew
+        project(log, TableSink(engine))
+        row = next(iter(TableSink(engine).rows()["task"].values()))
+        assert (row["status"], row["first_accepted_at"]) == (right["status"], right["first_accepted_at"]) == ("assigned", ms(2))
+        before = TableSink(engine).rows()
+        rebuild(url, 3)
+        assert TableSink(engine).rows() == before
+    assert verify(url).difference is None

@@ -1,7 +1,6 @@
 """The laws of the README, over random histories.
 
-Each law is a function that raises AssertionError, so that it can also be shown to fail: below stand planted bugs, and the law that
-finds each. Law 1 is held by `tests/test_crash.py`. `tests/test_naive.py` says what rows are right, `tests/test_orders.py` takes every order
+Each law is a function that raises AssertionError, so that it can also be shown to fail: `tests/test_laws_fail.py`. Law 1 is held by `tests/test_crash.py`. `tests/test_naive.py` says what rows are right, `tests/test_orders.py` takes every order
 of named lives. `make test-long` tries many more histories.
 """
 
@@ -14,27 +13,18 @@ from typing import Any, NamedTuple
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
-from projector import project as projecting
-from projector import sink as sinking
 from projector import table_sink, tables
-from projector.database import disposing, open_engine
-from projector.log import Entry, open_log
-from projector.project import WHOLE, Part, advance, project
+from projector.log import Entry
+from projector.project import WHOLE, Partition, advance, project
 from projector.rows import LINE_KEY
 from projector.sink import MemorySink
-from projector.table_sink import TableSink, reading, writing
-from projector.taskrouter import callback as callback_module
-from projector.taskrouter import fold as folding
-from projector.taskrouter import task, worker
+from projector.table_sink import TableSink, reading
 from projector.taskrouter.mention import NAMES
 from projector.taskrouter.task import TaskQueueSpan
-from projector.taskrouter.text import moment_ms
 from tests.conftest import BACKENDS
-from tests.databases import Databases
 from tests.given import WORKSPACE, MemoryLog, Parameters, ms
 from tests.histories import arrivals, histories
 
@@ -47,10 +37,10 @@ ENVELOPE = ("EventType", "AccountSid", "WorkspaceSid", "Timestamp", "TimestampMs
 Rows = dict[str, dict[tuple[Any, ...], dict[str, Any]]]
 Batches = list[list[Parameters]]
 
+pytestmark = pytest.mark.usefixtures("short_checkpoints")
+
 many = settings(max_examples=HISTORIES, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
 some = settings(many, max_examples=HISTORIES_DB)
-# A law that cannot fail proves nothing: each planted bug is found within as many histories.
-found = settings(many, max_examples=2000, database=None, print_blob=False, derandomize=True, phases=[Phase.generate])
 
 
 class Telling(NamedTuple):
@@ -82,12 +72,6 @@ def tellings(draw: Any, min_size: int = 1, max_size: int = 16) -> Telling:
     return Telling(history, draw(arrivals(history)), draw(st.sampled_from(PAGES)))
 
 
-@pytest.fixture(autouse=True)
-def short_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Checkpoints every 2 callbacks, so that short histories have some."""
-    monkeypatch.setattr(projecting, "CHECKPOINT_EVERY", 2)
-
-
 def entries(bodies: list[Parameters], workspace: str = WORKSPACE) -> list[Entry]:
     """Entries with one receipt stamp: the tables are a function of the set of callbacks, receipts included. Some are imported."""
     source = {True: "import", False: "callback"}
@@ -102,7 +86,7 @@ def folded_at_once(history: list[Parameters], workspace: str = WORKSPACE) -> Row
     return sink.rows()
 
 
-def after_each_page(arrived: Batches, page: int, part: Part = WHOLE) -> Iterator[MemorySink]:
+def after_each_page(arrived: Batches, page: int, part: Partition = WHOLE) -> Iterator[MemorySink]:
     """A sink into which all this goes, batch by batch, page by page, as it is after each page."""
     log, sink = MemoryLog(RECEIVED_MS), MemorySink()
     for batch in arrived:
@@ -112,20 +96,10 @@ def after_each_page(arrived: Batches, page: int, part: Part = WHOLE) -> Iterator
             yield sink
 
 
-def after_all(arrived: Batches, page: int, part: Part = WHOLE) -> MemorySink:
+def after_all(arrived: Batches, page: int, part: Partition = WHOLE) -> MemorySink:
     """The sink after the last page."""
     *_, sink = after_each_page(arrived, page, part)
     return sink
-
-
-@pytest.fixture
-def store(request: pytest.FixtureRequest, databases: Databases) -> Iterator["Store"]:
-    """Log and tables on a real database."""
-    url = databases.new(request.param)
-    log = open_log(url)
-    with disposing(open_engine(url)) as engine:
-        yield Store(log, engine)
-    log.close()
 
 
 class Store:
@@ -342,7 +316,7 @@ def law_of_parts(telling: Telling, parts: int) -> None:
     """However the units are shared out, the parts put together are the whole, and no unit is folded in two of them."""
     _, arrived, page = telling
     whole = after_all(arrived, page)
-    shares = [after_all(arrived, page, Part(number, parts)) for number in range(parts)]
+    shares = [after_all(arrived, page, Partition(number, parts)) for number in range(parts)]
     assert sum(len(share.states) for share in shares) == len(whole.states)
     assert merged([share.rows() for share in shares]) == whole.rows()
     assert sum((Counter(share.counts) for share in shares), Counter()) == whole.counts
@@ -368,228 +342,3 @@ def merged(shares: list[Rows]) -> Rows:
 def test_a_unit_reads_only_its_own_callbacks(telling: Telling, parts: int) -> None:
     """Law 7."""
     law_of_parts(telling, parts)
-
-
-# Planted bugs, and the law that finds each.
-
-
-def late_off(patch: pytest.MonkeyPatch) -> None:
-    """A late callback is folded on top instead of into its place."""
-
-    def on_top(log: Any, sink: Any, unit: Any, arrived: Any, known: Any, upto: int, anew: bool) -> Any:
-        return projecting._in_steps(unit, sorted(arrived, key=lambda each: each.order), known, known, None)
-
-    patch.setattr(projecting, "_folded", on_top)
-
-
-def sort_off(patch: pytest.MonkeyPatch) -> None:
-    """Callbacks are folded as they arrived."""
-    patch.setattr(projecting, "_order", lambda _: "")
-
-
-def rank_off(patch: pytest.MonkeyPatch) -> None:
-    """Ties in a millisecond fall by arrival."""
-    patch.setattr(callback_module, "order_key", lambda at_ms, *_: f"{at_ms:015d}/{0:012d}/00/same")
-
-
-def stale_checkpoints(patch: pytest.MonkeyPatch) -> None:
-    """A re-fold keeps a checkpoint that it should have voided."""
-    save = MemorySink.save
-
-    def hoarding(sink: MemorySink, batch: Any) -> None:
-        before = {unit: sink._checkpoints.get(unit, []) for unit in batch.folded}
-        save(sink, batch)
-        for unit, old in before.items():
-            sink._checkpoints[unit] = list({point.folded_to: point for point in (*old, *sink._checkpoints[unit])}.values())
-
-    patch.setattr(MemorySink, "save", hoarding)
-
-
-def inferred_end_kept(patch: pytest.MonkeyPatch) -> None:
-    """An inferred end is taken for a real one by the next callback."""
-    patch.setattr(folding, "_unsettled", lambda state: state)
-
-
-def after_the_millisecond(patch: pytest.MonkeyPatch) -> None:
-    """`<` for `<=`: a history read from a checkpoint on leaves out what shares the checkpoint's millisecond."""
-    history = MemoryLog.history
-    patch.setattr(MemoryLog, "history", lambda log, unit, since_ms, *upto: history(log, unit, since_ms and since_ms + 1, *upto))
-
-
-def checkpoint_again(patch: pytest.MonkeyPatch) -> None:
-    """`>=` for `>`: the callback at which a checkpoint stands is folded once more."""
-    history = projecting._history
-    patch.setattr(projecting, "_history", lambda log, unit, after, upto: history(log, unit, after[:-1], upto))
-
-
-def beyond_the_slice(patch: pytest.MonkeyPatch) -> None:
-    """A re-fold reads what the log holds beyond the page."""
-    history = MemoryLog.history
-
-    def beyond(log: MemoryLog, unit: str, since_ms: int, _upto: int, until_ms: int) -> list[Any]:
-        return history(log, unit, since_ms, log.end(), until_ms)
-
-    patch.setattr(MemoryLog, "history", beyond)
-
-
-def voids_off(patch: pytest.MonkeyPatch) -> None:
-    """What a late callback made wrong stays: closed spans, gaps."""
-    patch.setattr(sinking, "voids", lambda *_: ())
-
-
-def void_one_late(patch: pytest.MonkeyPatch) -> None:
-    """`<` for `<=`: the first of the spans that a late callback made wrong stays."""
-    forget = MemorySink._forget
-    patch.setattr(MemorySink, "_forget", lambda sink, void: forget(sink, void._replace(n=void.n + 1)))
-
-
-def n_stands_still(patch: pytest.MonkeyPatch) -> None:
-    """A status span is not counted."""
-    span = task._status_span
-    patch.setattr(task, "_status_span", lambda *given: (made := span(*given)) and replace(made, n=0))
-
-
-def ends_a_millisecond_late(patch: pytest.MonkeyPatch) -> None:
-    """A closed span ends after the callback that closes it."""
-    span = worker._attributes_span
-    patch.setattr(worker, "_attributes_span", lambda of, ended_ms: span(of, None if ended_ms is None else ended_ms + 1))
-
-
-def visits_overlap(patch: pytest.MonkeyPatch) -> None:
-    """A snapshot's TaskQueueEnteredDate is believed, whatever visit it falls into."""
-    entered = task._entered
-
-    def believed(before: Any, callback: Any) -> Any:
-        after, stated_ms = entered(before, callback), moment_ms(callback.fields.task_queue_entered_date)
-        opened = after.visit_n != before.visit_n and not after.visit_told
-        return replace(after, visit_since_ms=stated_ms) if opened and stated_ms is not None else after
-
-    patch.setattr(task, "_entered", believed)
-
-
-def deletion_believed(patch: pytest.MonkeyPatch) -> None:
-    """`worker.deleted` takes effect at its stamp, which is the worker's creation."""
-    patch.setattr(worker, "deletion", lambda of: (of.deletion_order and callback_module.order_ms(of.deletion_order), "stamp"))
-
-
-def gaps_counted_twice(patch: pytest.MonkeyPatch) -> None:
-    """Whatever a worker enters counts as a gap."""
-    ended = worker._ended
-    patch.setattr(worker, "_ended", lambda of, callback: ended(replace(of, gap_n=of.gap_n + 1), callback))
-
-
-def by_the_clock(patch: pytest.MonkeyPatch) -> None:
-    """What has no stamp happened when it is projected."""
-    patch.setattr(callback_module, "event_time_ms", lambda stamp, _: time.time_ns() // 10**6 if stamp is None else stamp)
-
-
-def reads_another_unit(patch: pytest.MonkeyPatch) -> None:
-    """A task asks in what activity its worker is, a thing that only the worker's own callbacks tell."""
-    activities: dict[str, str | None] = {}
-    worker_evolve, task_evolve = worker.evolve, task.evolve
-
-    def remembered(of: Any, callback: Any) -> Any:
-        after = worker_evolve(of, callback)
-        activities[after.worker_sid] = after.activity_sid
-        return after
-
-    def asked(of: Any, callback: Any) -> Any:
-        return replace(task_evolve(of, callback), reason=activities.get(callback.fields.worker_sid))
-
-    patch.setattr(worker, "evolve", remembered)
-    patch.setattr(task, "evolve", asked)
-    start = MemorySink.__init__
-    patch.setattr(MemorySink, "__init__", lambda sink: activities.clear() or start(sink))
-
-
-def shared_by_two(patch: pytest.MonkeyPatch) -> None:
-    """The first part folds every unit, whosever it is."""
-    has = Part.has
-    patch.setattr(Part, "has", lambda part, unit: part.number == 0 or has(part, unit))
-
-
-def law_of_three_parts(telling: Telling) -> None:
-    """Law 7 for one number of parts."""
-    law_of_parts(telling, 3)
-
-
-PLANTED = [
-    (late_off, law_of_arrival), (sort_off, law_of_arrival), (rank_off, law_of_arrival), (stale_checkpoints, law_of_arrival),
-    (inferred_end_kept, law_of_arrival), (after_the_millisecond, law_of_arrival), (checkpoint_again, law_of_arrival),
-    (voids_off, law_of_arrival), (beyond_the_slice, law_of_slices), (voids_off, law_of_tiles), (void_one_late, law_of_tiles),
-    (n_stands_still, law_of_tiles), (ends_a_millisecond_late, law_of_tiles), (visits_overlap, law_of_tiles),
-    (deletion_believed, law_of_tiles), (gaps_counted_twice, law_of_tiles), (by_the_clock, law_of_no_clock),
-    (reads_another_unit, law_of_three_parts), (shared_by_two, law_of_three_parts),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("planted", "law"), PLANTED, ids=[f"{planted.__name__}-{law.__name__}" for planted, law in PLANTED])
-def test_a_law_finds_a_planted_bug(
-    monkeypatch: pytest.MonkeyPatch, planted: Callable[[pytest.MonkeyPatch], None], law: Callable[[Telling], None]
-) -> None:
-    """Of the laws in memory, each finds every bug that is planted against it."""
-    planted(monkeypatch)
-    with pytest.raises((AssertionError, ExceptionGroup)):
-        found(given(tellings(5, 25))(law))()
-
-
-def voids_one_late_in_tables(patch: pytest.MonkeyPatch) -> None:
-    """`<` for `<=`: the first of the wrong spans stays in the tables."""
-    voids = table_sink.voids
-    patch.setattr(table_sink, "voids", lambda *of: (void._replace(n=void.n + 1) for void in voids(*of)))
-
-
-def spans_stay(patch: pytest.MonkeyPatch) -> None:
-    """What a late callback made wrong stays in the tables."""
-    patch.setattr(table_sink, "voids", lambda *_: ())
-
-
-def voids_after_the_millisecond(patch: pytest.MonkeyPatch) -> None:
-    """`<` for `<=`: a wrong span that began in the very millisecond stays in the tables."""
-    delete = table_sink.delete_from
-
-    def later(connection: Any, table: Any, lines: list[dict[str, Any]]) -> None:
-        delete(connection, table, [line | {"started_at": line["started_at"] + 1} for line in lines])
-
-    patch.setattr(table_sink, "delete_from", later)
-
-
-@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("planted", [spans_stay, voids_one_late_in_tables, voids_after_the_millisecond])
-def test_the_law_of_sinks_finds_a_planted_bug(
-    store: Store, monkeypatch: pytest.MonkeyPatch, planted: Callable[[pytest.MonkeyPatch], None]
-) -> None:
-    """What only the tables can get wrong."""
-    planted(monkeypatch)
-    with pytest.raises((AssertionError, ExceptionGroup)):
-        found(given(tellings(5, 25))(lambda telling: law_of_sinks(store, telling._replace(page=500))))()
-
-
-class PositionFirst(TableSink):
-    """Commits the position, then the rows: a crash between the two loses a page."""
-
-    def save(self, batch: Any) -> None:
-        with writing(self._engine) as connection:
-            self._advance(connection, batch)
-        with writing(self._engine) as connection:
-            for step in STEPS[1:]:
-                getattr(table_sink, step)(connection, batch)
-
-
-class PositionLast(TableSink):
-    """Commits the rows, then the position: a crash between the two projects a page twice."""
-
-    def save(self, batch: Any) -> None:
-        with writing(self._engine) as connection:
-            for step in STEPS[1:]:
-                getattr(table_sink, step)(connection, batch)
-        with writing(self._engine) as connection:
-            self._advance(connection, batch)
-
-
-@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("planted", [PositionFirst, PositionLast])
-def test_the_law_of_delivery_finds_a_position_apart_from_its_rows(store: Store, planted: type[TableSink]) -> None:
-    """Rows and position are one transaction, or a page is lost or counted twice."""
-    with pytest.raises((AssertionError, ExceptionGroup)):
-        found(given(tellings(), any_crashes)(lambda telling, crashes: law_of_delivery(store, telling, crashes, planted)))()

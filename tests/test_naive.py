@@ -19,9 +19,7 @@ from projector.sink import MemorySink
 from tests.conftest import BACKENDS
 from tests.given import MemoryLog, ms
 from tests.naive import Rows, facts, naive_rows
-from tests.test_laws import Store, Telling, many, some, store, tellings
-
-__all__ = ["store"]  # the fixture
+from tests.test_laws import Store, Telling, many, some, tellings
 
 FLOOR_CALLBACKS = 6_000
 

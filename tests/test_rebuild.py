@@ -22,7 +22,8 @@ from projector.database import disposing, open_engine
 from projector.errors import NotRebuilt, StandingBy
 from projector.floor.center import Floor
 from projector.floor.delivery import deliveries
-from projector.fresh import SCHEMA, alone
+from projector.fresh import fresh_tables
+from projector.fresh.postgres import SCHEMA
 from projector.log import Entry, open_log
 from projector.project import folded_page, project
 from projector.rebuild import rebuild
@@ -138,7 +139,7 @@ def test_what_was_folded_upon_the_old_tables_is_refused_by_the_new_ones(url: URL
 def test_one_rebuild_at_a_time(url: URL) -> None:
     """The second one is refused in a sentence."""
     full(url, 100)
-    with alone(url), pytest.raises(NotRebuilt, match="Another rebuild"):
+    with fresh_tables(url).alone(), pytest.raises(NotRebuilt, match="Another rebuild"):
         rebuild(url)
     rebuild(url)
 
@@ -352,7 +353,7 @@ def test_a_view_of_others_upon_a_table_is_named(postgres: URL) -> None:
     before = rows(postgres)
     with psycopg.connect(text_url(postgres), autocommit=True) as connection:
         connection.execute("CREATE VIEW theirs AS SELECT * FROM task")
-        with pytest.raises(NotRebuilt, match="view theirs depends on table"):
+        with pytest.raises(NotRebuilt, match="view theirs depends on table task"):
             rebuild(postgres)
         connection.execute("DROP VIEW theirs")
     assert rows(postgres) == before

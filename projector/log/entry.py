@@ -1,7 +1,7 @@
 """What goes into the log and what comes out, the same on every database."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple, Protocol
 
@@ -77,7 +77,10 @@ class Stored(NamedTuple):
     position: int
     originator_id: str
     state: bytes
-    unit: str | None = None  # as of the release that appended it
+    unit: str | None = None  # None: the release that appended it knew none
+
+
+BY_UNIT_ROWS = 2_000  # read at once by `Log.by_unit`
 
 
 class Log(Protocol):
@@ -90,7 +93,13 @@ class Log(Protocol):
         """The callbacks at positions above `after` (and not above `upto`), at most `limit`."""
 
     def history(self, unit: str, since_ms: int, upto: int, until_ms: int = LATEST_MS) -> list[Stored]:
-        """One unit's callbacks with an event time from `since_ms` to `until_ms`, at positions up to `upto`."""
+        """One unit's callbacks with an event time from `since_ms` to `until_ms`, at positions up to `upto`.
+
+        Those without a unit come too: whoever reads them may know their type, which was unknown when they were appended.
+        """
+
+    def by_unit(self, upto: int) -> Iterator[Stored]:
+        """Every callback up to a position: first those without a unit, then unit by unit, each in order of event time."""
 
     def end(self) -> int:
         """The last position; 0 for an empty log."""

@@ -18,7 +18,7 @@ from psycopg.sql import SQL, Identifier
 from sqlalchemy.engine import URL
 
 from projector.errors import NotMigrated, StoreUnavailable
-from projector.log.entry import Entry, Outcome, Rejected, Stored, decide, rows
+from projector.log.entry import BY_UNIT_ROWS, Entry, Outcome, Rejected, Stored, decide, rows
 from projector.log.schema import SCHEMA
 from projector.taskrouter.text import LATEST_MS
 
@@ -83,8 +83,16 @@ class PostgresLog(PostgresApplicationRecorder):
             " ORDER BY notification_id LIMIT %s"
         ).format(table)
         self._history = SQL(
-            "SELECT notification_id, originator_id, state, unit FROM {} WHERE unit = %s AND at_ms BETWEEN %s AND %s"
-            " AND notification_id <= %s"
+            "SELECT notification_id, originator_id, state, unit FROM {} WHERE (unit = %s OR unit IS NULL)"
+            " AND at_ms BETWEEN %s AND %s AND notification_id <= %s"
+        ).format(table)
+        self._without_unit = SQL(
+            "SELECT notification_id, originator_id, state, unit, at_ms FROM {} WHERE unit IS NULL"
+            " AND (at_ms, notification_id) > (%s, %s) AND notification_id <= %s ORDER BY at_ms, notification_id LIMIT %s"
+        ).format(table)
+        self._by_unit = SQL(
+            "SELECT notification_id, originator_id, state, unit, at_ms FROM {} WHERE (unit, at_ms, notification_id) > (%s, %s, %s)"
+            " AND notification_id <= %s ORDER BY unit, at_ms, notification_id LIMIT %s"
         ).format(table)
         self._end = SQL("SELECT notification_id FROM {} ORDER BY notification_id DESC LIMIT 1").format(table)
         self._at = SQL("SELECT originator_id FROM {} WHERE notification_id = %s").format(table)
@@ -130,6 +138,17 @@ class PostgresLog(PostgresApplicationRecorder):
         """See `Log.history`."""
         return self._select(self._history, (unit, since_ms, until_ms, upto))
 
+    def by_unit(self, upto: int) -> Iterator[Stored]:
+        """See `Log.by_unit`."""
+        place: tuple[Any, ...] = (-1, 0)
+        while found := self._rows(self._without_unit, (*place, upto, BY_UNIT_ROWS)):
+            yield from map(_stored, found)
+            place = (found[-1]["at_ms"], found[-1]["notification_id"])
+        place = ("", -1, 0)
+        while found := self._rows(self._by_unit, (*place, upto, BY_UNIT_ROWS)):
+            yield from map(_stored, found)
+            place = (found[-1]["unit"], found[-1]["at_ms"], found[-1]["notification_id"])
+
     def end(self) -> int:
         """See `Log.end`."""
         with self._connection() as conn:
@@ -168,9 +187,11 @@ class PostgresLog(PostgresApplicationRecorder):
         curs.execute(self._insert_strictly, [list(column) for column in zip(*events, strict=True)], prepare=True)
 
     def _select(self, statement: Any, values: tuple[object, ...]) -> list[Stored]:
+        return [_stored(row) for row in self._rows(statement, values)]
+
+    def _rows(self, statement: Any, values: tuple[object, ...]) -> list[dict[str, Any]]:
         with self._connection() as conn, conn.cursor(binary=True) as cursor:
-            found = cursor.execute(statement, values, prepare=True).fetchall()
-        return [Stored(row["notification_id"], row["originator_id"], row["state"], row["unit"]) for row in found]
+            return cast("list[dict[str, Any]]", cursor.execute(statement, values, prepare=True).fetchall())
 
     @contextmanager
     def _connection(self) -> Iterator[psycopg.Connection[Any]]:
@@ -183,6 +204,10 @@ class PostgresLog(PostgresApplicationRecorder):
             if isinstance(error.__cause__, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName):
                 raise NotMigrated("The log's tables are not there. Run `projector migrate` first.") from error
             raise
+
+
+def _stored(row: dict[str, Any]) -> Stored:
+    return Stored(row["notification_id"], row["originator_id"], row["state"], row["unit"])
 
 
 def _columns(values: list[tuple[str, str, bytes, str | None, int]]) -> list[list[Any]]:

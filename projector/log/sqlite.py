@@ -15,7 +15,7 @@ from eventsourcing.persistence import Notification, PersistenceError
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
 
 from projector.errors import NotMigrated, StoreUnavailable
-from projector.log.entry import Entry, Outcome, Rejected, Stored, decide, rows
+from projector.log.entry import BY_UNIT_ROWS, Entry, Outcome, Rejected, Stored, decide, rows
 from projector.taskrouter.text import LATEST_MS
 
 LOCK_TIMEOUT_SECONDS = 1
@@ -25,8 +25,16 @@ _READ = (
     " ORDER BY notification_id LIMIT ?"
 )
 _HISTORY = (
-    "SELECT notification_id, originator_id, state, unit FROM stored_events WHERE unit = ? AND at_ms BETWEEN ? AND ?"
+    "SELECT notification_id, originator_id, state, unit FROM stored_events WHERE (unit = ? OR unit IS NULL) AND at_ms BETWEEN ? AND ?"
     " AND notification_id <= ?"
+)
+_WITHOUT_UNIT = (
+    "SELECT notification_id, originator_id, state, unit, at_ms FROM stored_events WHERE unit IS NULL"
+    " AND (at_ms, notification_id) > (?, ?) AND notification_id <= ? ORDER BY at_ms, notification_id LIMIT ?"
+)
+_BY_UNIT = (
+    "SELECT notification_id, originator_id, state, unit, at_ms FROM stored_events"
+    " WHERE (unit, at_ms, notification_id) > (?, ?, ?) AND notification_id <= ? ORDER BY unit, at_ms, notification_id LIMIT ?"
 )
 _FIND = "SELECT notification_id, originator_id, state, unit FROM stored_events WHERE originator_id = ?"
 _NOTIFICATIONS = (
@@ -78,6 +86,17 @@ class SQLiteLog(SQLiteApplicationRecorder):
     def history(self, unit: str, since_ms: int, upto: int, until_ms: int = LATEST_MS) -> list[Stored]:
         """See `Log.history`."""
         return [Stored(*row) for row in self._select(_HISTORY, (unit, since_ms, until_ms, upto))]
+
+    def by_unit(self, upto: int) -> Iterator[Stored]:
+        """See `Log.by_unit`."""
+        place: tuple[Any, ...] = (-1, 0)
+        while found := self._select(_WITHOUT_UNIT, (*place, upto, BY_UNIT_ROWS)):
+            yield from (Stored(*row[:4]) for row in found)
+            place = (found[-1]["at_ms"], found[-1]["notification_id"])
+        place = ("", -1, 0)
+        while found := self._select(_BY_UNIT, (*place, upto, BY_UNIT_ROWS)):
+            yield from (Stored(*row[:4]) for row in found)
+            place = (found[-1]["unit"], found[-1]["at_ms"], found[-1]["notification_id"])
 
     def end(self) -> int:
         """See `Log.end`."""

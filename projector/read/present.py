@@ -14,25 +14,18 @@ from projector.log import Log
 from projector.read.source import S, after
 from projector.rows import COLUMNS, HISTORY_OF, LINE_KEY, PART_KEY, PARTS, TABLE_OF, is_only_mentioned, row_of, state_of
 from projector.sink import Checkpoint
-from projector.table_sink import latest_checkpoint, projected, reading
+from projector.table_sink import latest_checkpoint, projected, snapshot
 from projector.taskrouter.callback import Unit
 from projector.taskrouter.fold import ENTITIES, State
 from projector.taskrouter.mention import Stated
 from projector.taskrouter.reservation import Reservation, ReservationStatusSpan, last_spans
 from projector.taskrouter.span import LONGEST_MS
 
-OFFER_ENDED = sa.func.coalesce(
-    *(tables.reservation.c[f"{end}_at"] for end in ("rejected", "timed_out", "canceled", "rescinded", "completed", "failed")),
-    type_=tables.Instant,
-)
-
 
 @contextmanager
 def present(engine: sa.Engine, log: Log) -> Iterator["Present"]:
     """What the tables know, in one snapshot of them."""
-    with reading(engine) as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execution_options(isolation_level="REPEATABLE READ")
+    with snapshot(engine) as connection:
         yield Present(connection, log)
 
 
@@ -68,7 +61,7 @@ class Present:
     def offers(self, workspace_sid: str, worker_sid: str, at_ms: int) -> list[ReservationStatusSpan]:
         """See `Source.offers`."""
         of, c = {"workspace_sid": workspace_sid, "worker_sid": worker_sid}, tables.reservation.c
-        last = _of(tables.reservation, Reservation, of).where(*lasting(c.live_since, OFFER_ENDED, at_ms))
+        last = _of(tables.reservation, Reservation, of).where(*lasting(c.live_since, tables.RESERVATION_ENDED, at_ms))
         p = tables.reservation_status_span_past.c
         past = _of(tables.reservation_status_span_past, ReservationStatusSpan, of).where(
             *lasting(p.started_at, p.ended_at, at_ms)

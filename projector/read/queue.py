@@ -57,7 +57,7 @@ def tasks_of(present: Present, workspace_sid: str, task_queue_sid: str, at_ms: i
 def _last_visits(workspace_sid: str, task_queue_sid: str, at_ms: int) -> sa.Select[Any]:
     """Tasks whose last visit of all is the last one begun by then."""
     c = tables.task.c
-    ended = sa.func.coalesce(c.visit_ended_at, _ended(), type_=tables.Instant)
+    ended = sa.func.coalesce(c.visit_ended_at, tables.TASK_ENDED, type_=tables.Instant)
     status = sa.case((c.live_since <= at_ms, c.live_status), else_=_status_before(c, at_ms))
     return sa.select(
         c.task_sid, status.label("status"), c.visit_queue_name.label("task_queue_name"), c.visit_since.label("since"),
@@ -91,14 +91,9 @@ def _past_visits(workspace_sid: str, task_queue_sid: str, at_ms: int) -> sa.Sele
     )  # fmt: skip
 
 
-def _ended() -> Any:
-    c = tables.task.c
-    return sa.func.coalesce(c.completed_at, c.canceled_at, c.deleted_at, type_=tables.Instant)
-
-
 def _open(at_ms: int) -> list[Any]:
     """That the task had neither ended nor been deleted; a deletion may be stamped before what else is known of it."""
-    c, ended = tables.task.c, _ended()
+    c, ended = tables.task.c, tables.TASK_ENDED
     return [sa.or_(ended.is_(None), ended > at_ms), sa.or_(c.deleted_at.is_(None), c.deleted_at > at_ms)]
 
 

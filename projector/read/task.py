@@ -14,7 +14,8 @@ from projector.read.worker import offer_row
 from projector.rows import Row
 from projector.taskrouter.callback import Callback, Unit, order_identity
 from projector.taskrouter.fold import State
-from projector.taskrouter.reservation import TERMINAL, Reservation, ReservationStatusSpan
+from projector.taskrouter.reservation import Reservation, ReservationStatusSpan
+from projector.taskrouter.reservation import end as offer_end
 from projector.taskrouter.reservation import last_spans as offer_spans
 from projector.taskrouter.task import Task, TaskQueueSpan, TaskStatusSpan, end
 from projector.taskrouter.task import last_spans as task_spans
@@ -125,8 +126,8 @@ def _status(source: Source, unit: Unit, head: Task, at_ms: int) -> Row:
 
 
 def _offer_status(source: Source, unit: Unit, state: State, part: Reservation, at_ms: int) -> Row:
-    head, ended_ms = cast("Task", state.head), _end(part)
-    if part.status in TERMINAL and ended_ms is not None and ended_ms <= at_ms:
+    head, ended_ms = cast("Task", state.head), offer_end(part)
+    if ended_ms is not None and ended_ms <= at_ms:
         with_task = _task_end(source, unit, *end(head)) if part.inferred else None
         event_sid = with_task or _told_at(source, unit, ended_ms, f"reservation.{part.status}", part.reservation_sid)
         return {"status": part.status, "since": ended_ms, "inferred": part.inferred, "event_sid": event_sid}
@@ -140,11 +141,6 @@ def _offer_status(source: Source, unit: Unit, state: State, part: Reservation, a
         "inferred": False,
         "event_sid": span and span.event_sid,
     }
-
-
-def _end(part: Reservation) -> int | None:
-    ends = (part.rejected_ms, part.timed_out_ms, part.canceled_ms, part.rescinded_ms, part.completed_ms, part.failed_ms)
-    return next((ms for ms in ends if ms is not None), None)
 
 
 def _task_end(source: Source, unit: Unit, status: str | None, ended_ms: int | None) -> str | None:

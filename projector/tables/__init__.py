@@ -12,6 +12,8 @@
 from projector.tables.columns import SID, Instant, iso, metadata
 from projector.tables.current import (
     CURRENT,
+    RESERVATION_ENDED,
+    TASK_ENDED,
     activity,
     reservation,
     task,
@@ -39,7 +41,7 @@ from projector.tables.operating import checkpoint, event_type_count, incomplete_
 FOLDED = (*CURRENT, *HISTORY, checkpoint, incomplete_unit, event_type_count)
 
 __all__ = [
-    "CURRENT", "FOLDED", "HISTORY", "PAST", "SID", "Instant",
+    "CURRENT", "FOLDED", "HISTORY", "PAST", "RESERVATION_ENDED", "SID", "TASK_ENDED", "Instant",
     "activity", "checkpoint", "event_type_count", "gap", "incomplete_unit", "iso", "metadata", "projection", "reservation",
     "reservation_status_span_past", "stated_capacity", "task", "task_channel", "task_queue", "task_queue_span_past",
     "task_status_span_past", "worker", "worker_activity_span_past", "worker_attributes_span_past", "worker_channel",

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from projector.tables.columns import BIG, SID, at, column, first_seen, head, key, metadata, named, workspace_key
+from projector.tables.columns import BIG, SID, Instant, at, column, first_seen, head, key, metadata, named, workspace_key
 
 workspace = sa.Table(
     "workspace", metadata,
@@ -178,5 +178,12 @@ task_channel = sa.Table(
     first_seen(), *head(),
     comment="Task channels.",
 )  # fmt: skip
+
+# When a task or a reservation ended, whatever ended it; NULL while it lives.
+TASK_ENDED = sa.func.coalesce(task.c.completed_at, task.c.canceled_at, task.c.deleted_at, type_=Instant)
+RESERVATION_ENDED = sa.func.coalesce(
+    *(reservation.c[f"{end}_at"] for end in ("rejected", "timed_out", "canceled", "rescinded", "completed", "failed")),
+    type_=Instant,
+)
 
 CURRENT = (workspace, activity, worker, worker_channel, task, reservation, task_queue, workflow, task_channel)

@@ -12,7 +12,16 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateView, DropView
 
 from projector.tables.columns import Instant
-from projector.tables.current import activity, reservation, task, task_queue, worker, worker_channel
+from projector.tables.current import (
+    RESERVATION_ENDED,
+    TASK_ENDED,
+    activity,
+    reservation,
+    task,
+    task_queue,
+    worker,
+    worker_channel,
+)
 from projector.tables.history import (
     reservation_status_span_past,
     stated_capacity,
@@ -213,9 +222,7 @@ def _task_status_span() -> sa.Select[Any]:
 
 def _task_ended(begun: Any) -> Any:
     """When the task ended, but not before its last span began: a deletion's stamp may lie before."""
-    c = task.c
-    ended = sa.func.coalesce(c.completed_at, c.canceled_at, c.deleted_at, type_=Instant)
-    return sa.case((ended < begun, begun), else_=ended)
+    return sa.case((begun > TASK_ENDED, begun), else_=TASK_ENDED)
 
 
 def _task_queue_span() -> sa.Select[Any]:
@@ -239,11 +246,8 @@ def _task_queue_span() -> sa.Select[Any]:
 
 def _reservation_status_span() -> sa.Select[Any]:
     c = reservation.c
-    ended = sa.func.coalesce(
-        c.rejected_at, c.timed_out_at, c.canceled_at, c.rescinded_at, c.completed_at, c.failed_at, type_=Instant
-    )
     last = sa.select(
-        c.workspace_sid, c.task_sid, c.reservation_sid, c.live_since.label("started_at"), ended.label("ended_at"),
+        c.workspace_sid, c.task_sid, c.reservation_sid, c.live_since.label("started_at"), RESERVATION_ENDED.label("ended_at"),
         c.live_n.label("n"), c.live_status.label("status"), c.worker_sid, c.live_worker_name.label("worker_name"),
         c.live_activity_sid.label("worker_activity_sid"), c.live_activity_name.label("worker_activity_name"), c.task_channel_sid,
         c.ignore_capacity, c.inferred, c.live_event_sid.label("event_sid"),
@@ -329,7 +333,7 @@ def _(element: Any, compiler: Any, **_: Any) -> str:
 
 
 def drop_views(connection: sa.Connection) -> None:
-    """Drop whatever views of ours are there, of this release or an earlier one."""
+    """Drop whichever of our views are there. (A later release that gives one up has to name it here.)"""
     there = sa.inspect(connection).get_view_names()
     for name in VIEWS:
         if name in there:

@@ -54,8 +54,12 @@ EVENT_TYPES: dict[str, EventType] = {
         TASK, 10, "task: transfer_status initiated, snapshot; a visit when it shows another queue"
     ),
     "task.transfer-attempt-failed": EventType(TASK, 8, "task: transfer_status stays initiated, snapshot"),
-    "task.transfer-failed": EventType(TASK, 14, "task: transfer_status failed, snapshot; assigned again, its visit ends (canceled)"),
-    "task.transfer-canceled": EventType(TASK, 14, "task: transfer_status canceled, snapshot; assigned again, its visit ends (canceled)"),
+    "task.transfer-failed": EventType(
+        TASK, 14, "task: transfer_status failed, snapshot; assigned again, its visit ends (canceled)"
+    ),
+    "task.transfer-canceled": EventType(
+        TASK, 14, "task: transfer_status canceled, snapshot; assigned again, its visit ends (canceled)"
+    ),
     "task.transfer-completed": EventType(TASK, 14, "task: transfer_status complete, snapshot"),
     "task-channel.created": EventType(TASK_CHANNEL, 0, "task_channel: exists, names, optimized routing"),
     "task-channel.updated": EventType(TASK_CHANNEL, _LATEST, "task_channel: names, optimized routing"),

@@ -83,9 +83,7 @@ def initial(unit: Unit) -> State:
 
 def with_deletion_of(state: State, other: State) -> State:
     """`state` knowing of the deletion that `other` knows of: deletions are outside the order, so a re-fold keeps them."""
-    head = replace(
-        state.head, deletion_order=other.head.deletion_order, deletion_received_ms=other.head.deletion_received_ms
-    )
+    head = replace(state.head, deletion_order=other.head.deletion_order, deletion_received_ms=other.head.deletion_received_ms)
     if isinstance(head, task.Task) and isinstance(other.head, task.Task) and other.head.first_seen_ms is not None:
         head = task.seen(head, other.head.first_seen_ms)  # which may be the deletion's stamp
     return State(head, state.parts)

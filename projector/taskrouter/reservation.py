@@ -70,47 +70,48 @@ class ReservationStatusSpan(Span, frozen=True, kw_only=True):
     ignore_capacity: bool | None = None
 
 
-initial = Reservation()
 LINES = {ReservationStatusSpan: Line("live_n", "live_since_ms")}
 
-TERMINAL = ("rejected", "timeout", "canceled", "rescinded", "completed", "failed")
+ENDS = {  # status → the field with its time
+    "rejected": "rejected_ms",
+    "timeout": "timed_out_ms",
+    "canceled": "canceled_ms",
+    "rescinded": "rescinded_ms",
+    "completed": "completed_ms",
+    "failed": "failed_ms",
+}
 _LIVE = {"reservation.created": "pending", "reservation.accepted": "accepted", "reservation.wrapup": "wrapping"}
 _RANK = {None: 0, "pending": 1, "accepted": 2, "wrapping": 3}
 
 
 def evolve(reservation: Reservation, callback: Callback) -> Reservation:
-    """The reservation after one of its own callbacks."""
-    reservation = _described(reservation, callback)
-    if reservation.status in TERMINAL:
-        return reservation
+    """The reservation after one of its own callbacks. The first end stands."""
+    told = _described(reservation, callback)
+    if reservation.status in ENDS:
+        return told
     at_ms = callback.at_ms
-    reservation = _lives(reservation, callback)
-    match callback.event_type:
-        case "reservation.created":
-            return replace(reservation, created_ms=at_ms)
-        case "reservation.accepted":
-            return replace(reservation, accepted_ms=at_ms)
-        case "reservation.wrapup":
-            return replace(reservation, wrapup_ms=at_ms)
-        case "reservation.completed":
-            return replace(reservation, status="completed", completed_ms=at_ms)
-        case "reservation.rejected":
-            return replace(reservation, status="rejected", rejected_ms=at_ms)
-        case "reservation.timeout":
-            return replace(reservation, status="timeout", timed_out_ms=at_ms)
-        case "reservation.canceled":
-            return replace(reservation, status="canceled", canceled_ms=at_ms)
-        case "reservation.rescinded":
-            return replace(reservation, status="rescinded", rescinded_ms=at_ms)
-        case "reservation.failed":
-            return replace(reservation, status="failed", failed_ms=at_ms)
+    told = _lives(told, _span(reservation, at_ms), callback)
+    match callback.event_type.removeprefix("reservation."):
+        case "created":
+            return replace(told, created_ms=at_ms)
+        case "accepted":
+            return replace(told, accepted_ms=at_ms)
+        case "wrapup":
+            return replace(told, wrapup_ms=at_ms)
+        case end if end in ENDS:
+            return replace(told, status=end, **{ENDS[end]: at_ms})
         case _:
-            return reservation
+            return told
+
+
+def end(reservation: Reservation) -> int | None:
+    """When it ended; None while it lives."""
+    return getattr(reservation, ENDS[reservation.status]) if reservation.status in ENDS else None
 
 
 def ended_with_task(reservation: Reservation, task_status: str | None, task_ended_ms: int | None) -> Reservation:
     """Its end with its task, marked inferred, when its own never came: completed with it, else canceled."""
-    if reservation.status in TERMINAL or task_ended_ms is None:
+    if reservation.status in ENDS or task_ended_ms is None:
         return reservation
     began = (reservation.wrapup_ms, reservation.accepted_ms, reservation.created_ms, reservation.first_seen_ms)
     ended_ms = max(task_ended_ms, *(ms for ms in began if ms is not None))
@@ -128,20 +129,15 @@ def as_told(reservation: Reservation) -> Reservation:
 
 def last_spans(reservation: Reservation) -> tuple[Span, ...]:
     """The last live status, as the row holds it: until its end, if that has come."""
-    ends = (
-        reservation.rejected_ms, reservation.timed_out_ms, reservation.canceled_ms, reservation.rescinded_ms,
-        reservation.completed_ms, reservation.failed_ms,
-    )  # fmt: skip
-    span = _span(reservation, next((ms for ms in ends if ms is not None), None))
+    span = _span(reservation, end(reservation))
     return () if span is None else (replace(span, inferred=reservation.inferred),)
 
 
-def _lives(reservation: Reservation, callback: Callback) -> Reservation:
-    """Its next live status; a step back (an offer created after it was accepted) is none."""
+def _lives(reservation: Reservation, ended: ReservationStatusSpan | None, callback: Callback) -> Reservation:
+    """Its next live status, which ends the span before; a step back (an offer created after it was accepted) is none."""
     status = _LIVE.get(callback.event_type)
     if status is None or _RANK[status] <= _RANK[reservation.status]:
         return reservation
-    ended = _span(reservation, callback.at_ms)
     return replace(
         reservation,
         status=status,

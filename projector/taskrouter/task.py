@@ -235,7 +235,8 @@ def _visited(task: Task, callback: Callback) -> Task:
     told = callback.event_type
     task = _left(task, told, callback.at_ms)
     task = _entered(task, callback)
-    if task.status in ("assigned", "wrapping") and task.visit_since_ms is not None and task.visit_ended_ms is None:
+    lasts = task.visit_since_ms is not None and task.visit_ended_ms is None
+    if task.status in ("assigned", "wrapping") and lasts and told != "task.transfer-initiated":  # which may not say so yet
         # With a transfer's failure comes a task.updated, which may be the first to show the task assigned again.
         given_back = told in _WITHDRAWN or (told == "task.updated" and task.transfer_status == "initiated")
         outcome = "canceled" if given_back else "accepted"

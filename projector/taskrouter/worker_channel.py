@@ -44,7 +44,6 @@ class ChannelSpan(Span, frozen=True, kw_only=True):
     updated_capacity: int | None = None
 
 
-initial = WorkerChannel()
 LINES = {ChannelSpan: Line("n", "since_ms")}
 
 EVENT_TYPES = ("worker.capacity.update", "worker.channel.availability.update")

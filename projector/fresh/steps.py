@@ -1,0 +1,44 @@
+"""What both databases do alike to fresh tables: make them, index them, say in the projection's row that they took over."""
+
+import sqlalchemy as sa
+
+from projector import tables
+from projector.errors import NotRebuilt, StandingBy
+from projector.lease import Lease
+from projector.table_sink import PROJECTION, writing
+
+BUSY = NotRebuilt("Another rebuild of these tables is running. Wait for its end.")
+
+
+def create(engine: sa.Engine, parts: int) -> None:
+    """The tables of this release, empty and without secondary indexes, a projection's row for each part and for the whole."""
+    names = [PROJECTION, *(part_name(number, parts) for number in range(parts))]
+    with writing(engine) as connection:
+        for table in (*tables.FOLDED, tables.projection):
+            connection.execute(sa.schema.CreateTable(table))
+            if connection.dialect.supports_comments:
+                connection.execute(sa.schema.SetTableComment(table))
+                for column in table.c:
+                    connection.execute(sa.schema.SetColumnComment(column))
+        connection.execute(sa.insert(tables.projection), [{"name": name, "position": 0, "fold_version": 0} for name in names])
+
+
+def part_name(number: int, parts: int) -> str:
+    """The projection of one part: of another number of parts it is another one."""
+    return f"part {number} of {parts}"
+
+
+def index_all(engine: sa.Engine) -> None:
+    """Secondary indexes, after the load."""
+    for table in tables.FOLDED:
+        with writing(engine) as connection:
+            for index in table.indexes:
+                index.create(connection)
+
+
+def take_place(connection: sa.Connection, lease: Lease, fresh: sa.Row[tuple[object, ...]]) -> None:
+    """The projection's row says what the fresh tables' row says, if nobody took the lease meanwhile."""
+    values = {name: getattr(fresh, name) for name in ("position", "originator_id", "event_at", "fold_version")}
+    moved = sa.update(tables.projection).where(tables.projection.c.holder == lease.holder).values(values)
+    if connection.execute(moved).rowcount != 1:
+        raise StandingBy("A loop took the lease before the swap.")
