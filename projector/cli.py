@@ -238,8 +238,10 @@ def rebuild(jobs: int) -> None:
 
     Example: projector rebuild --jobs 2
     """
+    from projector import logs
     from projector.rebuild import rebuild as make_anew
 
+    logs.configure()
     config = _config()
     _check_migrated(config)
     with progress_bar("rebuild") as progress:
@@ -257,17 +259,19 @@ def verify(as_json: bool) -> None:
 
     Example: projector verify --json
     """
+    from projector import logs
     from projector.verify import verify as compare
 
+    logs.configure()
     config = _config()
     _check_migrated(config)
     with progress_bar("verify") as progress:
         verdict = compare(config.database_url, progress)
     difference = verdict.difference._asdict() if verdict.difference else None
-    found = {"position": verdict.position, "parts": verdict.parts, "seconds": round(verdict.seconds, 1)}
+    found = {"position": verdict.position, "seconds": round(verdict.seconds, 1), "incomplete": verdict.incomplete}
     tables = {name: {"rows": rows, "hash": verdict.hashes[name]} for name, rows in verdict.rows.items()}
     answer({**found, "tables": tables, "difference": difference}, as_json=as_json)
-    sys.exit(1 if difference else 0)
+    sys.exit(1 if difference or verdict.incomplete else 0)
 
 
 def _config() -> "Config":

@@ -14,11 +14,13 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Any, NamedTuple
 
+import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
+from projector import logs, tables
 from projector.database import database_url, disposing, open_engine
 from projector.errors import NotRebuilt, StandingBy
 from projector.fresh import Fresh, fresh_tables
@@ -28,7 +30,7 @@ from projector.log import Log, open_log
 from projector.processes import end_with_parent
 from projector.project import Partition, folded_page, project
 from projector.sink import Batch
-from projector.table_sink import TableSink, writing
+from projector.table_sink import TableSink, reading, writing
 from projector.taskrouter.mention import Mentions, merge_all
 
 PAGE = 5_000
@@ -39,12 +41,11 @@ Progress = Callable[[int, int], None]  # callbacks folded so far, of how many
 
 
 class Share(NamedTuple):
-    """What one part's fold leaves to be written with the others': names, counts, the greatest event time, failed units."""
+    """What one part's fold leaves to be written with the others': names, counts, the greatest event time."""
 
     mentions: Mentions
     event_types: Counter[str]
     event_ms: int
-    incomplete: int
 
 
 class Rebuilt(NamedTuple):
@@ -59,15 +60,13 @@ def rebuild(url: URL, parts: int = 1, progress: Progress = lambda _done, _of: No
     """Make all tables anew from the log and swap them in. Raises `NotRebuilt`; the tables are then as they were."""
     began = time.monotonic()
     fresh = fresh_tables(url)
-    with fresh.alone(), closing(open_log(url)) as log:
-        try:
-            upto = log.end()
-            fresh.begin(parts)
-            shares = _fold_all(url, fresh, parts, upto, progress)
-            fresh.join(parts)
-            position = _finish(url, log, fresh, _merged(log, shares, upto))
-        finally:
-            fresh.discard()
+    with fresh.alone(), closing(open_log(url)) as log, ExitStack() as ending:
+        upto = log.end()
+        fresh.begin(parts)
+        ending.callback(fresh.discard)
+        shares = _fold_all(url, fresh, parts, upto, progress)
+        fresh.join(parts)
+        position = _finish(url, log, fresh, _merged(log, shares, upto))
     return Rebuilt(position, time.monotonic() - began, parts)
 
 
@@ -103,6 +102,7 @@ def _begin_part(reached: Any) -> None:
     _reached = reached
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches them too; the rebuild ends them
     end_with_parent()
+    logs.configure()
 
 
 def _fold_told(log_url: str, fresh_url: str, part: Partition, upto: int) -> Share:
@@ -114,7 +114,7 @@ def _fold_told(log_url: str, fresh_url: str, part: Partition, upto: int) -> Shar
 
 def _fold_part(log_url: str, fresh_url: str, part: Partition, upto: int, tell: Callable[[int], None]) -> Share:
     """One part of all units, from nothing to a position; what it shares with other parts is kept back."""
-    share = Share({}, Counter(), 0, 0)
+    share = Share({}, Counter(), 0)
     position = 0
     with closing(open_log(database_url(log_url))) as log, disposing(open_engine(database_url(fresh_url))) as engine:
         sink = TableSink(engine, name=part_name(*part))
@@ -127,16 +127,11 @@ def _fold_part(log_url: str, fresh_url: str, part: Partition, upto: int, tell: C
             sink.save(batch._replace(mentions={}, event_types={}))
             position = batch.position
             tell(position)
-        return share._replace(incomplete=len(sink.incomplete()))
+        return share
 
 
 def _merged(log: Log, shares: list[Share], upto: int) -> Batch | None:
     """One batch of what the parts kept back, which brings the whole to their position. None for an empty log."""
-    if sum(share.incomplete for share in shares):
-        raise NotRebuilt(
-            f"{sum(share.incomplete for share in shares)} units could not be folded: a bug of this release; "
-            "their names and the places are in its log lines. The tables are as they were."
-        )
     originator_id = log.originator_at(upto)
     if originator_id is None:
         return None
@@ -150,17 +145,15 @@ def _merged(log: Log, shares: list[Share], upto: int) -> Batch | None:
 
 def _finish(url: URL, log: Log, fresh: Fresh, merged: Batch | None) -> int:
     """Write what is common, catch up, and swap, the live loop standing by. The position the tables are at."""
-    with disposing(open_engine(fresh.url())) as engine:
-        sink = TableSink(engine)
-        if merged is not None:
-            sink.save(merged)
-        project(log, sink, page=PAGE)
+    if merged is not None:
+        with disposing(open_engine(fresh.url())) as engine:
+            TableSink(engine).save(merged)
     lease, deadline = Lease(), time.monotonic() + SWAP_PATIENCE_SECONDS
     while not _swapped(url, log, fresh, lease):
         if time.monotonic() > deadline:
             raise NotRebuilt(
-                f"Readers kept the tables locked for {SWAP_PATIENCE_SECONDS:.0f} s: queries that run long. The tables are as they "
-                "were. End those queries and run it again."
+                f"The tables could not be had for a moment in {SWAP_PATIENCE_SECONDS:.0f} s: somebody reads them for long (a query, "
+                "`projector verify`). They are as they were. Run it again when that has ended."
             )
         time.sleep(SWAP_PAUSE_SECONDS)
     with disposing(open_engine(url)) as engine:
@@ -169,20 +162,33 @@ def _finish(url: URL, log: Log, fresh: Fresh, merged: Batch | None) -> int:
 
 def _swapped(url: URL, log: Log, fresh: Fresh, lease: Lease) -> bool:
     """One try. The log's end is at or beyond whatever the live loop has projected, so nobody sees the tables go back."""
-    with disposing(open_engine(fresh.url())) as engine:
-        project(log, TableSink(engine), page=PAGE)
-    with disposing(open_engine(url)) as serving:
+    with disposing(open_engine(fresh.url())) as engine, disposing(open_engine(url)) as serving:
+        sink = TableSink(engine)
+        project(log, sink, page=PAGE)
         with writing(serving) as connection:
             lease.seize(connection)
         try:
-            with disposing(open_engine(fresh.url())) as engine:
-                project(log, TableSink(engine), page=PAGE)
+            project(log, sink, page=PAGE)
+            _refuse_incomplete(engine)
             return fresh.swap(lease)
         except StandingBy:
             return False  # it took longer than a lease, and another loop took over
         finally:
             with writing(serving) as connection:
                 lease.give_back(connection)
+
+
+def _refuse_incomplete(engine: sa.Engine) -> None:
+    """Rows of units whose fold failed would be missing: better the old tables, which have them."""
+    c = tables.incomplete_unit.c
+    with reading(engine) as connection:
+        failed = connection.execute(sa.select(c.unit, c.error).order_by(c.unit)).all()
+    if failed:
+        some = "; ".join(f"{unit} ({error})" for unit, error in failed[:3])
+        raise NotRebuilt(
+            f"{len(failed)} units could not be folded, which is a bug of this release: {some}{'; …' if failed[3:] else ''}. "
+            "The tables are as they were. Report it, and rebuild with a release that mends it."
+        )
 
 
 def _text(url: URL) -> str:

@@ -12,7 +12,7 @@ from projector.taskrouter.callback import Unit
 from projector.taskrouter.fold import State
 from projector.taskrouter.gap import Gap
 from projector.taskrouter.head import Head
-from projector.taskrouter.mention import NAMES, Mention, Stated
+from projector.taskrouter.mention import NAMES, Mention, Mentions, Stated
 from projector.taskrouter.reservation import Reservation, ReservationStatusSpan
 from projector.taskrouter.task import Task, TaskQueueSpan, TaskStatusSpan
 from projector.taskrouter.task_channel import TaskChannel
@@ -111,7 +111,21 @@ def head_unit(kind: str, row: Mapping[Any, Any]) -> Unit:
     return Unit(row["workspace_sid"], kind, row[f"{kind}_sid"])
 
 
+# Of the kinds that name a unit in a key, the first is the unit's: a reservation is its task's, everything is in a workspace.
 _UNIT_KINDS = ("task", "worker", "activity", "task_queue", "workflow", "task_channel", "workspace")
+_STATE_OF = {table.name: kind for kind, table in TABLE_OF.items()}
+
+
+def untouched(table: sa.Table) -> Row:
+    """The row, its key apart, of an entity that no callback of its own has touched, without what mentions add."""
+    return row_of(_STATE_OF[table.name]())
+
+
+def named_rows(mentions: Mentions) -> Iterator[tuple[sa.Table, Row]]:
+    """The rows that mentions alone come to."""
+    for (name, key), mention in mentions.items():
+        table = tables.metadata.tables[name]
+        yield table, untouched(table) | name_row(table, key, mention)
 
 
 def unit_of_row(table: sa.Table, row: Mapping[str, Any]) -> Unit:
@@ -124,8 +138,5 @@ def unit_of_row(table: sa.Table, row: Mapping[str, Any]) -> Unit:
 
 def is_default(table: sa.Table, own: Mapping[str, Any]) -> bool:
     """True when a row, what mentions fill left out, says nothing but its key: no callback of its own has touched it."""
-    kind = next((kind for kind, of in TABLE_OF.items() if of is table), None)
-    if kind is None:
-        return False
-    untouched = row_of(kind())
-    return all(name in table.primary_key.columns or value == untouched[name] for name, value in own.items())
+    blank = untouched(table) if table.name in _STATE_OF else {}
+    return bool(blank) and all(name in table.primary_key.columns or value == blank[name] for name, value in own.items())

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from msgspec import Struct
 
 from projector import tables
-from projector.rows import HISTORY_OF, LINE_KEY, PARTS, TABLE_OF, Row, name_row, row_of
+from projector.rows import HISTORY_OF, LINE_KEY, PARTS, TABLE_OF, Row, name_row, row_of, untouched
 from projector.taskrouter.callback import Unit
 from projector.taskrouter.fold import ENTITIES, LINED, State, last_spans, lines
 from projector.taskrouter.mention import Mentions, Stated, merge_all
@@ -187,7 +187,7 @@ class MemorySink:
             found[table.name][tuple(row[column.name] for column in table.primary_key)] = row
         for (name, key), mention in self.mentions.items():
             table = tables.metadata.tables[name]
-            row = found[name].get(key) or _untouched(name)
+            row = found[name].get(key) or untouched(table)
             found[name][key] = row | name_row(table, key, mention)
         for table in TABLE_OF.values():
             stored = [column.name for column in table.c if column.computed is None]
@@ -207,7 +207,3 @@ class MemorySink:
 
 
 LINED_SPANS = frozenset(kind for kind in HISTORY_OF if issubclass(kind, Span))
-
-
-def _untouched(name: str) -> Row:
-    return next(row_of(kind()) for kind, table in TABLE_OF.items() if table.name == name)

@@ -273,12 +273,13 @@ def _save_operating(connection: sa.Connection, batch: Batch) -> None:
         healed = sa.delete(tables.incomplete_unit).where(tables.incomplete_unit.c.unit.in_(whole))
         if connection.execute(sa.select(sa.exists().select_from(tables.incomplete_unit))).scalar():
             connection.execute(healed)
-    _count(connection, batch.event_types)
+    columns = ("event_type", "known", "times")
+    add_up(connection, tables.event_type_count, columns, "times", counted(batch.event_types))
 
 
-def _count(connection: sa.Connection, event_types: Mapping[str, int]) -> None:
-    counted: dict[str, int] = defaultdict(int)
+def counted(event_types: Mapping[str, int]) -> list[Row]:
+    """Counts by EventType as rows."""
+    counts: dict[str, int] = defaultdict(int)
     for event_type, times in event_types.items():
-        counted[event_type[:EVENT_TYPE_MAX_LENGTH]] += times
-    rows = [{"event_type": name, "known": canonical(name) in EVENT_TYPES, "times": times} for name, times in counted.items()]
-    add_up(connection, tables.event_type_count, ("event_type", "known", "times"), "times", rows)
+        counts[event_type[:EVENT_TYPE_MAX_LENGTH]] += times
+    return [{"event_type": name, "known": canonical(name) in EVENT_TYPES, "times": times} for name, times in counts.items()]

@@ -1,16 +1,17 @@
 """verify: fold the log again in memory and compare with every row of every table, while the live loop goes on.
 
-The tables are read in one snapshot, so what they hold is what the log comes to at one position. The log is folded part by part, so
-memory does not grow with it. Nothing is kept of a row but its digest, added up by table and bucket: sums do not ask for an order. A
-bucket whose sums differ is looked at again, row by row.
+The tables are read in one snapshot, so what they hold is what the log comes to at one position. The log is read unit by unit and
+folded as it comes, so memory does not grow with it. Nothing is kept of a row but its digest, added up by table and bucket: sums do
+not ask for an order. A bucket whose sums differ is looked at again, row by row.
 """
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from hashlib import sha256
+from itertools import groupby, islice
+from operator import attrgetter
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -21,22 +22,22 @@ from sqlalchemy.engine import URL
 from projector import tables
 from projector.database import disposing, open_engine
 from projector.errors import NotRebuilt
-from projector.log import Log, open_log
-from projector.project import Partition, advance, history
-from projector.rows import NAME_COLUMNS, Row, is_default, unit_of_row
-from projector.sink import MemorySink
+from projector.log import Log, Stored, open_log
+from projector.project import history
+from projector.rows import HISTORY_OF, NAME_COLUMNS, TABLE_OF, Row, is_default, named_rows, row_of, unit_of_row
 from projector.status import check_position, rebuild_due
-from projector.table_sink import projected, reading
-from projector.taskrouter.callback import order_identity
-from projector.taskrouter.fold import FOLD_VERSION
-from projector.taskrouter.mention import Mentions, merge_all
+from projector.table_sink import counted, projected, snapshot
+from projector.taskrouter.callback import Callback, Unit, order_identity, read, unit_of
+from projector.taskrouter.fold import FOLD_VERSION, State, fold
+from projector.taskrouter.mention import Mentions, Stated, mentions, stated
 
-PART_CALLBACKS = 50_000  # folded in memory at once
-PAGE = 5_000
+BUCKETS = 1_024
 ROWS_AT_ONCE = 2_000
-COMPARED = (*tables.CURRENT, *tables.HISTORY)
+FOLDED_AT_ONCE = 500
+COMPARED = (*tables.CURRENT, *tables.HISTORY, tables.event_type_count)
 
 Progress = Callable[[int, int], None]  # callbacks folded so far, of how many
+Line = tuple[sa.Table, Mapping[str, Any]]  # a table and a row of it
 
 
 class Difference(NamedTuple):
@@ -53,56 +54,21 @@ class Verdict(NamedTuple):
     """What was compared up to which position, a hash and a number of rows for each table, and the first difference."""
 
     position: int
-    parts: int
     seconds: float
     rows: dict[str, int]
     hashes: dict[str, str]
+    incomplete: dict[str, str]  # units whose fold failed, which are not compared → where
     difference: Difference | None
-
-
-class Sums:
-    """Digests of rows, added up by table and bucket; the order they come in does not matter."""
-
-    def __init__(self, buckets: int) -> None:
-        self.buckets = buckets
-        self.sums: dict[tuple[str, int], int] = defaultdict(int)
-
-    def add(self, table: sa.Table, row: Mapping[str, Any]) -> None:
-        """Take one row in: what its own unit told, and what mentions told, each for itself."""
-        for kind, part in _split(table, row):
-            digest = sha256(msgspec.msgpack.encode([part[name] for name in sorted(part)])).digest()
-            self.sums[f"{table.name}{kind}", self.bucket(table, row)] += int.from_bytes(digest)
-
-    def bucket(self, table: sa.Table, row: Mapping[str, Any]) -> int:
-        """The bucket of a row: its unit's part."""
-        return crc32(str(unit_of_row(table, row)).encode()) % self.buckets
-
-    def hashes(self) -> dict[str, str]:
-        """One hash for each table, of all its rows."""
-        totals: dict[str, int] = {table.name: 0 for table in COMPARED}
-        for (name, _), total in self.sums.items():
-            totals[name.partition(" ")[0]] += total
-        return {name: f"{total % 2**256:064x}" for name, total in totals.items()}
-
-
-NAMED = " (named)"
-
-
-def _split(table: sa.Table, row: Mapping[str, Any]) -> Iterator[tuple[str, Row]]:
-    """What the row's own unit says, unless it says nothing, and what mentions say: they come from different parts of the log."""
-    by_mention = NAME_COLUMNS.get(table.name, ())
-    key = [column.name for column in table.primary_key]
-    own = {name: value for name, value in row.items() if name not in by_mention}
-    if not by_mention or not is_default(table, own):
-        yield "", own
-    if by_mention and any(row.get(name) is not None for name in by_mention):
-        yield NAMED, {name: row.get(name) for name in (*key, *by_mention)}
 
 
 def verify(url: URL, progress: Progress = lambda _done, _of: None) -> Verdict:
     """Compare all tables with the log they were projected from. Raises `LogMismatch`, and `NotRebuilt` when a rebuild is due."""
     began = time.monotonic()
-    with closing(open_log(url)) as log, disposing(open_engine(url)) as engine, _snapshot(engine) as connection:
+    with (
+        closing(open_log(url)) as log,
+        disposing(open_engine(url, patient=True)) as engine,
+        snapshot(engine, patient=True) as connection,
+    ):
         row = projected(connection)
         check_position(log, row)
         if rebuild_due(row):
@@ -110,114 +76,183 @@ def verify(url: URL, progress: Progress = lambda _done, _of: None) -> Verdict:
                 f"The tables hold what fold {row.fold_version} made of the log, and this release's is {FOLD_VERSION}: they differ by "
                 "right. Run `projector rebuild` first."
             )
-        parts = max(1, -(-row.position // PART_CALLBACKS))
-        found = Sums(parts)
-        rows = dict.fromkeys((table.name for table in COMPARED), 0)
-        for table in COMPARED:
-            for each in _rows(connection, table):
-                found.add(table, each)
-                rows[table.name] += 1
-        folded, names = _folded(log, row.position, parts, progress)
-        difference = _difference(log, connection, row.position, found, folded, names)
-    return Verdict(row.position, parts, time.monotonic() - began, rows, found.hashes(), difference)
+        incomplete = {each.unit: each.error for each in connection.execute(sa.select(tables.incomplete_unit))}
+        found, rows = Sums(incomplete), dict.fromkeys((table.name for table in COMPARED), 0)
+        for table, each in _stored_rows(connection):
+            found.add(table, each)
+            rows[table.name] += 1
+        folded = Sums(incomplete)
+        for table, each in _folded_rows(log, row.position, incomplete, lambda done: progress(done, row.position)):
+            folded.add(table, each)
+        place = next((place for place in _places() if found.sums[place] != folded.sums[place]), None)
+        difference = _first(log, connection, row.position, place, incomplete) if place else None
+    return Verdict(row.position, time.monotonic() - began, rows, found.hashes(), incomplete, difference)
 
 
-@contextmanager
-def _snapshot(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """One moment of the tables, for as long as it takes; the live loop goes on."""
-    with reading(engine) as connection:
-        if connection.dialect.name == "postgresql":
-            connection = connection.execution_options(isolation_level="REPEATABLE READ")
-            for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
-                connection.execute(sa.select(sa.func.set_config(setting, "0", True)))
-        yield connection
+class Sums:
+    """Digests of rows, added up by table and bucket; the order they come in does not matter."""
+
+    def __init__(self, incomplete: Iterable[str]) -> None:
+        self._incomplete = frozenset(incomplete)
+        self.sums: dict[tuple[str, str, int], int] = defaultdict(int)
+
+    def add(self, table: sa.Table, row: Mapping[str, Any]) -> None:
+        """Take one row in: what its own unit told, and what mentions told, each for itself. A unit whose fold failed is left out."""
+        if _owner(table, row) in self._incomplete:
+            return
+        for kind, part in _split(table, row):
+            digest = sha256(msgspec.msgpack.encode([part[name] for name in sorted(part)])).digest()
+            self.sums[table.name, kind, _bucket(table, row)] += int.from_bytes(digest)
+
+    def hashes(self) -> dict[str, str]:
+        """One hash for each table, of all its rows."""
+        totals = dict.fromkeys((table.name for table in COMPARED), 0)
+        for (name, _, _), total in self.sums.items():
+            totals[name] += total
+        return {name: f"{total % 2**256:064x}" for name, total in totals.items()}
 
 
-def _rows(connection: sa.Connection, table: sa.Table) -> Iterator[Mapping[str, Any]]:
-    """Every stored row, derived columns left out, a few at a time."""
-    stored = [column for column in table.c if column.computed is None]
-    found = connection.execution_options(stream_results=True, yield_per=ROWS_AT_ONCE).execute(sa.select(*stored))
-    for row in found.mappings():
-        yield dict(row)
+OWN, NAMED = "own", "named"
 
 
-def _folded(log: Log, upto: int, parts: int, progress: Progress) -> tuple[Sums, Mentions]:
-    """The same sums from the log, and everything that was mentioned: entities that have names are few, tasks have none."""
-    sums, names = Sums(parts), Mentions()
-    for number in range(parts):
-        sink = _fold_part(log, Partition(number, parts), upto, partial(_tell, progress, number * upto, parts * upto))
-        for table, row in sink.own_rows():
-            sums.add(table, row)
-        merge_all(names, sink.mentions)
-    for table, row in _named_rows(names):
-        sums.add(table, row)
-    return sums, names
+def _split(table: sa.Table, row: Mapping[str, Any]) -> Iterator[tuple[str, Row]]:
+    """What the row's own unit says, unless it says nothing, and what mentions say: they come from different parts of the log."""
+    by_mention = NAME_COLUMNS.get(table.name, ())
+    own = {name: value for name, value in row.items() if name not in by_mention}
+    is_only_mentioned = bool(by_mention) and is_default(table, own)
+    if not is_only_mentioned:
+        yield OWN, own
+    if is_only_mentioned or any(row.get(name) is not None for name in by_mention):
+        key = [column.name for column in table.primary_key]
+        yield NAMED, {name: row.get(name) for name in (*key, *by_mention)}
 
 
-def _tell(progress: Progress, before: int, of: int, done: int) -> None:
-    progress(before + done, of)
+def _owner(table: sa.Table, row: Mapping[str, Any]) -> str:
+    return str(row["event_type"]) if table is tables.event_type_count else str(unit_of_row(table, row))
 
 
-def _fold_part(log: Log, part: Partition, upto: int, tell: Callable[[int], None]) -> MemorySink:
-    sink, position = MemorySink(), 0
-    while position < upto:
-        position = advance(log, sink, position, upto, PAGE, part)
-        tell(position)
-    return sink
+def _bucket(table: sa.Table, row: Mapping[str, Any]) -> int:
+    return crc32(_owner(table, row).encode()) % BUCKETS
 
 
-def _named_rows(names: Mentions) -> Iterator[tuple[sa.Table, Row]]:
-    sink = MemorySink()
-    sink.mentions = names
-    for name, rows in sink.rows().items():
-        for row in rows.values():
-            yield tables.metadata.tables[name], row
+def _places() -> Iterator[tuple[str, str, int]]:
+    """Where sums are kept, in the order in which a difference is looked for."""
+    return ((table.name, kind, bucket) for table in COMPARED for kind in (OWN, NAMED) for bucket in range(BUCKETS))
 
 
-def _difference(log: Log, connection: sa.Connection, upto: int, found: Sums, folded: Sums, names: Mentions) -> Difference | None:
-    """The first row that differs, in the order of tables, buckets and keys."""
+def _stored_rows(connection: sa.Connection) -> Iterator[Line]:
+    """Every stored row of the tables, derived columns left out, a few at a time."""
     for table in COMPARED:
-        for kind in ("", NAMED):
-            for bucket in range(found.buckets):
-                place = (table.name + kind, bucket)
-                if found.sums[place] != folded.sums[place]:
-                    return _first(log, connection, upto, table, bucket, found, names)
-    return None
+        stored = [column for column in table.c if column.computed is None]
+        found = connection.execution_options(stream_results=True, yield_per=ROWS_AT_ONCE).execute(sa.select(*stored))
+        yield from ((table, dict(row)) for row in found.mappings())
+
+
+class _Heard:
+    """What callbacks say beside their own unit, as they are read: mentions, stated capacities, counts by EventType."""
+
+    def __init__(self, tell: Callable[[int], None]) -> None:
+        self.names: Mentions = {}  # entities that have names are few, tasks have none
+        self.counts: dict[str, int] = defaultdict(int)
+        self._stated: list[Stated] = []
+        self._read, self._tell = 0, tell
+
+    def read(self, stored: Iterable[Stored]) -> Iterator[Callback]:
+        """The callbacks, heard."""
+        for row in stored:
+            callback = read(row.state, row.originator_id)
+            mentions([callback], self.names)
+            self.counts[callback.fields.event_type] += 1
+            self._stated += stated([callback])
+            self._read += 1
+            if self._read % ROWS_AT_ONCE == 0:
+                self._tell(self._read)
+            yield callback
+
+    def stated(self) -> Iterator[Line]:
+        """The capacities stated since the last call."""
+        yield from ((tables.stated_capacity, row_of(each)) for each in self._stated)
+        self._stated.clear()
+
+
+def _folded_rows(log: Log, upto: int, incomplete: Mapping[str, str], tell: Callable[[int], None]) -> Iterator[Line]:
+    """Every row that the log comes to at a position: unit after unit, then what all of them mention and count."""
+    heard = _Heard(tell)
+    strays: set[Unit] = set()  # units with callbacks whose type was unknown when they were appended
+    for text, rows in groupby(log.by_unit(upto), key=attrgetter("unit")):
+        callbacks = heard.read(rows)
+        if text is None:
+            strays |= {unit for callback in callbacks if (unit := unit_of(callback.fields)) is not None}
+        elif text in incomplete:
+            yield from (line for _ in callbacks for line in heard.stated())
+        elif (unit := Unit.parse(text)) in strays:
+            strays.remove(unit)
+            yield from (line for _ in callbacks for line in heard.stated())
+            yield from _unit_rows(unit, [each.callback for each in history(log, unit, upto)])
+        else:
+            for line in _unit_rows(unit, _in_order(callbacks)):
+                yield line
+                yield from heard.stated()
+        yield from heard.stated()
+    for unit in strays:
+        yield from _unit_rows(unit, [each.callback for each in history(log, unit, upto)])
+    yield from named_rows(heard.names)
+    yield from ((tables.event_type_count, row) for row in counted(heard.counts))
+
+
+def _in_order(callbacks: Iterable[Callback]) -> Iterator[Callback]:
+    """Callbacks that come by event time, in the unit's order. (Deletions are in no order: they may stand anywhere.)"""
+    for _, tied in groupby(callbacks, key=attrgetter("at_ms")):
+        yield from sorted(tied, key=attrgetter("order"))
+
+
+def _unit_rows(unit: Unit, callbacks: Iterable[Callback]) -> Iterator[Line]:
+    """A unit's history as it is folded, then its own rows."""
+    state: State | None = None
+    rest = iter(callbacks)
+    while some := list(islice(rest, FOLDED_AT_ONCE)):
+        state, closed = fold(unit, some, state)
+        yield from ((HISTORY_OF[type(each)], row_of(each)) for each in closed)
+    if state is not None:
+        yield from ((TABLE_OF[type(each)], row_of(each)) for each in (state.head, *state.parts.values()))
 
 
 def _first(
-    log: Log, connection: sa.Connection, upto: int, table: sa.Table, bucket: int, found: Sums, names: Mentions
+    log: Log, connection: sa.Connection, upto: int, place: tuple[str, str, int], incomplete: Mapping[str, str]
 ) -> Difference:
+    """The first row of a table's bucket, by its key, that differs."""
+    name, _, bucket = place
+    table = tables.metadata.tables[name]
     key = [column.name for column in table.primary_key]
+    blank = {column.name: None for column in table.c if column.computed is None}
 
-    def kept(rows: Iterator[tuple[sa.Table, Mapping[str, Any]]]) -> dict[tuple[Any, ...], Row]:
-        return {
-            tuple(row[name] for name in key): dict(row) for of, row in rows if of is table and found.bucket(of, row) == bucket
-        }
+    def kept(lines: Iterable[Line]) -> dict[tuple[Any, ...], Row]:
+        rows: dict[tuple[Any, ...], Row] = {}
+        for of, row in lines:
+            if of is table and _bucket(of, row) == bucket and _owner(of, row) not in incomplete:
+                place = tuple(row[column] for column in key)
+                rows[place] = {**row, **rows.get(place, {})}  # what a unit itself told comes before what is mentioned
+        return {place: blank | row for place, row in rows.items()}
 
-    theirs = kept((table, row) for row in _rows(connection, table))
-    # What a callback states of another unit's channel may come from any part; everything else from its own.
-    parts = range(found.buckets) if table is tables.stated_capacity else [bucket]
-    ours: dict[tuple[Any, ...], Row] = kept(_named_rows(names))
-    for number in parts:
-        for each, row in kept(_fold_part(log, Partition(number, found.buckets), upto, lambda _: None).own_rows()).items():
-            ours[each] = ours.get(each, {}) | row
+    theirs, ours = kept(_stored_rows(connection)), kept(_folded_rows(log, upto, incomplete, lambda _: None))
     for each in sorted(theirs.keys() | ours.keys(), key=repr):
         one, other = theirs.get(each), ours.get(each)
         if one != other:
-            differing = [name for name in (one or other or {}) if one is None or other is None or one[name] != other[name]]
+            differing = [column for column in blank if one is None or other is None or one[column] != other[column]]
             return Difference(
-                table.name,
+                name,
                 dict(zip(key, each, strict=True)),
-                one and {name: one[name] for name in differing},
-                other and {name: other[name] for name in differing},
+                one and {column: one[column] for column in differing},
+                other and {column: other[column] for column in differing},
                 _behind(log, table, one or other or {}, upto),
             )
-    raise AssertionError(f"{table.name}: the sums of bucket {bucket} differ and no row does")
+    raise AssertionError(f"{name}: the sums of bucket {bucket} differ and no row does")
 
 
 def _behind(log: Log, table: sa.Table, row: Row, upto: int) -> list[str]:
     """The Sids of the callbacks that a row comes from: its unit's, and those that named it."""
+    if table is tables.event_type_count:
+        return []
     told = [each.callback.identity for each in history(log, unit_of_row(table, row), upto)]
     named = [row[name] for name in row if name.endswith("_order") and name != "deletion_order" and row[name]]
     return list(dict.fromkeys([*told, *(order_identity(order) for order in named)]))

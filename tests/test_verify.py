@@ -17,8 +17,11 @@ from projector import verify as verifying
 from projector.database import disposing, open_engine
 from projector.errors import NotRebuilt
 from projector.log import open_log
+from projector.log import postgres as postgres_log
+from projector.log import sqlite as sqlite_log
 from projector.project import project
 from projector.table_sink import TableSink, writing
+from projector.taskrouter import task
 from projector.verify import COMPARED, verify
 from tests.databases import Databases
 from tests.given import arrived, reservation, sid, task_created, text_url, worker
@@ -39,12 +42,7 @@ def floor(databases: Databases) -> URL:
     return url
 
 
-@pytest.fixture
-def short_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verifying, "PART_CALLBACKS", 1_500)
-
-
-def test_the_hashes_are_the_same_on_both_databases_and_in_any_parts(
+def test_the_hashes_are_the_same_on_both_databases_however_it_is_read(
     databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One hash for each table: it depends on the rows alone."""
@@ -52,23 +50,26 @@ def test_the_hashes_are_the_same_on_both_databases_and_in_any_parts(
     for backend in ("sqlite", "postgresql"):
         url = databases.new(backend)
         full(url, 2_000)
-        for size in (300, 50_000):
-            monkeypatch.setattr(verifying, "PART_CALLBACKS", size)
+        for size in (3, 500):
+            monkeypatch.setattr(verifying, "FOLDED_AT_ONCE", size)
+            monkeypatch.setattr(sqlite_log, "BY_UNIT_ROWS", 7 * size)
+            monkeypatch.setattr(postgres_log, "BY_UNIT_ROWS", 7 * size)
             verdicts.append(verify(url))
     assert [verdict.difference for verdict in verdicts] == [None] * 4
-    assert [verdict.parts for verdict in verdicts] == [7, 1, 7, 1]
     assert all(verdict.hashes == verdicts[0].hashes and verdict.rows == verdicts[0].rows for verdict in verdicts)
 
 
 @pytest.mark.parametrize("table", COMPARED, ids=lambda table: table.name)
 @pytest.mark.parametrize("how", ["changed", "removed", "added"])
-@pytest.mark.usefixtures("short_parts")
 def test_any_wrong_row_is_found(floor: URL, table: sa.Table, how: str) -> None:
     """One row changed, removed or invented in any table: its table and key are told, and both versions."""
-    elsewhere = "WS" + "0" * 32
+    elsewhere = {"event_type": "task.invented"} if table is tables.event_type_count else {"workspace_sid": "WS" + "0" * 32}
+    invented = sa.and_(*(table.c[name] == value for name, value in elsewhere.items()))
     stored = [column for column in table.c if column.computed is None]
     text = next((column.name for column in reversed(stored) if not column.primary_key and isinstance(column.type, sa.Text)), None)
-    wrong: dict[str, object] = {"capacity": 4711} if text is None else {text: "changed"}
+    wrong: dict[str, object] = (
+        {"times" if table is tables.event_type_count else "capacity": 4711} if text is None else {text: "changed"}
+    )
     with disposing(open_engine(floor)) as engine:
         with engine.connect() as connection:
             row = dict(connection.execute(sa.select(*stored).limit(1)).mappings().one())
@@ -77,7 +78,7 @@ def test_any_wrong_row_is_found(floor: URL, table: sa.Table, how: str) -> None:
         spoiling = {
             "changed": sa.update(table).where(same).values(wrong),
             "removed": sa.delete(table).where(same),
-            "added": sa.insert(table).values(row | {"workspace_sid": elsewhere}),
+            "added": sa.insert(table).values(row | elsewhere),
         }[how]
         with writing(engine) as connection:
             connection.execute(spoiling)
@@ -85,11 +86,11 @@ def test_any_wrong_row_is_found(floor: URL, table: sa.Table, how: str) -> None:
             difference = verify(floor).difference
         finally:
             with writing(engine) as connection:
-                connection.execute(sa.delete(table).where(sa.or_(same, table.c.workspace_sid == elsewhere)))
+                connection.execute(sa.delete(table).where(sa.or_(same, invented)))
                 connection.execute(sa.insert(table).values(row))
     assert difference is not None
     assert difference.table == table.name
-    assert difference.key == (key if how != "added" else key | {"workspace_sid": elsewhere})
+    assert difference.key == (key if how != "added" else key | elsewhere)
     assert (difference.in_tables is None, difference.from_log is None) == (how == "removed", how == "added")
     assert how != "changed" or difference.in_tables == wrong
 
@@ -99,7 +100,37 @@ def test_what_was_spoilt_and_put_back_is_equal(floor: URL) -> None:
     assert verify(floor).difference is None
 
 
-@pytest.mark.usefixtures("short_parts")
+def test_an_invented_row_that_says_nothing_is_found(floor: URL) -> None:
+    """A key and nothing else: no callback spoke of it."""
+    with disposing(open_engine(floor)) as engine:
+        with writing(engine) as connection:
+            connection.execute(sa.insert(tables.worker).values(workspace_sid="WSnobody", worker_sid="WKnobody"))
+        try:
+            difference = verify(floor).difference
+        finally:
+            with writing(engine) as connection:
+                connection.execute(sa.delete(tables.worker).where(tables.worker.c.workspace_sid == "WSnobody"))
+    assert difference is not None
+    assert (difference.key, difference.from_log) == ({"workspace_sid": "WSnobody", "worker_sid": "WKnobody"}, None)
+
+
+def test_a_unit_whose_fold_failed_is_told_and_not_compared(url: URL, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its rows are as of before, which the tables say themselves: everything else is compared."""
+
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("planted")
+
+    with closing(open_log(url)) as log, disposing(open_engine(url)) as engine:
+        arrived(log, task_created(at=0), worker("created", at=1))
+        with monkeypatch.context() as patch:
+            patch.setattr(task, "_described", broken)
+            project(log, TableSink(engine))
+            verdict = verify(url)
+    assert verdict.difference is None
+    assert [unit.split("/")[1] for unit in verdict.incomplete] == ["task"]
+    assert run_verify(url).returncode == 1
+
+
 def test_a_difference_is_traced_to_the_callbacks_behind_it(url: URL) -> None:
     """The Sids of the unit's callbacks, in the order they happened, and of those that named it."""
     created, offered = worker("created", at=0), reservation("created", at=5)

@@ -38,9 +38,9 @@ class Mention(Struct):
 Mentions: TypeAlias = dict[tuple[str, Key], Mention]
 
 
-def mentions(callbacks: Iterable[Callback]) -> Mentions:
-    """All that these callbacks mention, merged: `(table, key)` → Mention."""
-    merged: Mentions = {}
+def mentions(callbacks: Iterable[Callback], known: Mentions | None = None) -> Mentions:
+    """All that these callbacks mention, merged (into what is known, in place): `(table, key)` → Mention."""
+    merged: Mentions = {} if known is None else known
     for callback in callbacks:
         for table, key, values in spoken_of(callback):
             mention = merged.get((table, key))
