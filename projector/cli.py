@@ -109,8 +109,11 @@ def migrate(revision: str) -> None:
     Example: projector migrate
     """
     from projector.migrate import migrate as bring
+    from projector.status import is_rebuild_due
 
-    say({"revision": bring(_config().database_url, revision)})
+    url = _config().database_url
+    said = {"revision": bring(url, revision)}
+    say(said | ({"rebuild_due": True, "next": "projector rebuild"} if said["revision"] and is_rebuild_due(url) else {}))
 
 
 @commands.command("import")

@@ -145,7 +145,7 @@ def look(log: Any, engine: sa.Engine) -> dict[str, Any]:
 def _screen() -> Iterator[Callable[[Mapping[str, Any]], None]]:
     """A way to show a standing: a live table on a terminal, a line every two seconds elsewhere."""
     if sys.stdout.isatty():
-        with Live(console=Console(), refresh_per_second=4) as live:
+        with Live(console=Console(markup=False, emoji=False), refresh_per_second=4) as live:
             yield lambda standing: live.update(drawn(standing))
         return
     last = [0.0]

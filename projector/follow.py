@@ -93,7 +93,7 @@ def _take(engine: sa.Engine, lease: Lease) -> None:
     if not taken:
         with reading(engine) as connection:
             holder = projected(connection).holder
-        raise StandingBy(f"The loop {holder} holds the lease.")
+        raise StandingBy(f"The loop {holder} holds the lease." if holder else "Another loop held the lease just now.")
 
 
 def _give_back(engine: sa.Engine, lease: Lease) -> None:

@@ -24,7 +24,7 @@ def say(found: dict[str, Any], *, as_json: bool = False) -> None:
     for name, value in found.items():
         shown = "\n".join(f"{key}  {count}" for key, count in value.items()) if isinstance(value, dict) else str(value)
         table.add_row(name.replace("_", " "), shown or "–")
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)  # names and attributes are people's text
 
 
 def answer(found: dict[str, Any], *, as_json: bool) -> None:
@@ -36,7 +36,7 @@ def answer(found: dict[str, Any], *, as_json: bool) -> None:
         return
     from rich.console import Console
 
-    Console().print(page(readable(found)))
+    Console(markup=False, emoji=False).print(page(readable(found)))
 
 
 @contextmanager

@@ -47,10 +47,13 @@ def on_signals(act: Callable[[], None]) -> None:
     threading.Thread(target=attend, name="signals", daemon=True).start()
 
 
-def end_with_parent() -> None:
-    """End this process (SIGTERM) when the one that started it is gone, even by SIGKILL, so that no port stays taken."""
-    told = os.environ.pop("PROJECTOR_PARENT", "")  # by `Family`: it may be gone before we can look
-    parent = int(told) if told else os.getppid()
+def end_with_parent(parent: int | None = None) -> None:
+    """End this process (SIGTERM) when the one that started it is gone, even by SIGKILL, so that no port stays taken.
+
+    `parent` is that one's pid, which it has to tell: it may be gone before we can look. (`Family` tells it by the environment.)
+    """
+    told = os.environ.pop("PROJECTOR_PARENT", "")
+    parent = parent or (int(told) if told else os.getppid())
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -8,13 +8,15 @@ takes the lease from the live loop, which stands by meanwhile, folds what has ar
 """
 
 import multiprocessing
+import os
+import secrets
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -24,7 +26,6 @@ from projector import logs, tables
 from projector.database import database_url, disposing, open_engine
 from projector.errors import NotRebuilt, StandingBy
 from projector.fresh import Fresh, fresh_tables
-from projector.fresh.steps import part_name
 from projector.lease import Lease
 from projector.log import Log, open_log
 from projector.processes import end_with_parent
@@ -62,23 +63,28 @@ def rebuild(url: URL, parts: int = 1, progress: Progress = lambda _done, _of: No
     fresh = fresh_tables(url)
     with fresh.alone(), closing(open_log(url)) as log, ExitStack() as ending:
         upto = log.end()
-        fresh.begin(parts)
+        names = [
+            f"{secrets.token_hex(4)} part {part} of {parts}" for part in range(parts)
+        ]  # whoever outlived another rebuild has none
         ending.callback(fresh.discard)
-        shares = _fold_all(url, fresh, parts, upto, progress)
+        fresh.begin(names)
+        shares = _fold_all(url, fresh, names, upto, progress)
         fresh.join(parts)
         position = _finish(url, log, fresh, _merged(log, shares, upto))
     return Rebuilt(position, time.monotonic() - began, parts)
 
 
-def _fold_all(url: URL, fresh: Fresh, parts: int, upto: int, progress: Progress) -> list[Share]:
+def _fold_all(url: URL, fresh: Fresh, names: list[str], upto: int, progress: Progress) -> list[Share]:
     """Every part folded up to a position, here or in a process each."""
-    texts = [(_text(url), _text(fresh.url(part))) for part in range(parts)]
+    parts = len(names)
+    texts = [(_text(url), _text(fresh.url(part)), name) for part, name in enumerate(names)]
     if parts == 1:
         return [_fold_part(*texts[0], Partition(0, 1), upto, lambda done: progress(done, upto))]
     spawn = multiprocessing.get_context("spawn")
     reached = spawn.RawArray("q", parts)
-    with ProcessPoolExecutor(parts, spawn, initializer=_begin_part, initargs=(reached,)) as pool:
-        running = [pool.submit(_fold_told, *texts[part], Partition(part, parts), upto) for part in range(parts)]
+    with ProcessPoolExecutor(parts, spawn, initializer=_begin_part, initargs=(reached, os.getpid())) as pool:
+        with _without_interrupts():
+            running = [pool.submit(_fold_told, *texts[part], Partition(part, parts), upto) for part in range(parts)]
         try:
             while (state := wait(running, timeout=0.2, return_when=FIRST_EXCEPTION)).not_done:
                 for future in state.done:
@@ -93,31 +99,40 @@ def _fold_all(url: URL, fresh: Fresh, parts: int, upto: int, progress: Progress)
             raise
 
 
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Processes begun in here never see Ctrl-C, which a terminal sends to all: the rebuild ends them."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+
+
 _reached: Any = None
 
 
-def _begin_part(reached: Any) -> None:
+def _begin_part(reached: Any, parent: int) -> None:
     """In a part's process: end with the rebuild, even when that is killed; say how far it is through shared memory."""
     global _reached
     _reached = reached
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches them too; the rebuild ends them
-    end_with_parent()
+    end_with_parent(parent)
     logs.configure()
 
 
-def _fold_told(log_url: str, fresh_url: str, part: Partition, upto: int) -> Share:
+def _fold_told(log_url: str, fresh_url: str, name: str, part: Partition, upto: int) -> Share:
     def tell(done: int) -> None:
         _reached[part.number] = done
 
-    return _fold_part(log_url, fresh_url, part, upto, tell)
+    return _fold_part(log_url, fresh_url, name, part, upto, tell)
 
 
-def _fold_part(log_url: str, fresh_url: str, part: Partition, upto: int, tell: Callable[[int], None]) -> Share:
+def _fold_part(log_url: str, fresh_url: str, name: str, part: Partition, upto: int, tell: Callable[[int], None]) -> Share:
     """One part of all units, from nothing to a position; what it shares with other parts is kept back."""
     share = Share({}, Counter(), 0)
     position = 0
     with closing(open_log(database_url(log_url))) as log, disposing(open_engine(database_url(fresh_url))) as engine:
-        sink = TableSink(engine, name=part_name(*part))
+        sink = TableSink(engine, name=name)
         while position < upto:
             stored = log.read(position, PAGE, upto)
             batch = folded_page(log, sink, position, stored, part)

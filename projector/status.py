@@ -3,8 +3,10 @@
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine import URL
 
 from projector import tables
+from projector.database import disposing, open_engine
 from projector.errors import LogMismatch
 from projector.log import Log
 from projector.log.entry import recorded_ms
@@ -36,6 +38,12 @@ def progress(log: Log, engine: sa.Engine, now_ms: int) -> dict[str, Any]:
 def rebuild_due(row: Any) -> bool:
     """True when the tables (their projection's row) hold what another release's fold made of the log."""
     return bool(row.position > 0 and row.fold_version != FOLD_VERSION)
+
+
+def is_rebuild_due(url: URL) -> bool:
+    """The same of a database."""
+    with disposing(open_engine(url)) as engine, reading(engine) as connection:
+        return rebuild_due(projected(connection))
 
 
 def check_position(log: Log, row: Any) -> None:
@@ -71,7 +79,7 @@ def status(log: Log, engine: sa.Engine, now_ms: int) -> dict[str, Any]:
     intake = log.intake()
     return progress(log, engine, now_ms) | {
         "event_at": tables.iso(row.event_at) if row.event_at else None,
-        "fold_version": row.fold_version,
+        "fold_version": row.fold_version if row.position else FOLD_VERSION,
         "loop": row.holder,
         "event_types": {each.event_type: each.times for each in by_type if each.known},
         "unknown_event_types": {each.event_type: each.times for each in by_type if not each.known},

@@ -227,7 +227,7 @@ def _spells_between(before: Row | None, fact: Row, gaps: list[Row]) -> list[Row]
         reason = "previous_activity_shorter" if beyond < 0 else "previous_activity_longer"
     if reason is not None:
         gaps.append({
-            "reason": reason, "event_sid": fact["id"], "revealed_at": at, "missing_event_type": "worker.activity.update",
+            "reason": reason, "event_sid": fact["id"], "revealed_at": at, "missing_event_type": "worker.activity.update" if before else "worker.created or worker.activity.update",
             "missing_at": None if spent is None else at - spent, "activity_sid": previous,
         })  # fmt: skip
     if reason in (None, "previous_activity_longer"):

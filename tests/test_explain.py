@@ -122,12 +122,24 @@ def test_a_channel_is_explained_with_its_worker(floor: Floor) -> None:
     }  # fmt: skip
 
 
-def test_a_callback_that_changed_nothing_says_what_it_counted(floor: Floor) -> None:
-    """Only bookkeeping: then that is shown."""
+def test_a_callback_that_changed_nothing_says_so(floor: Floor) -> None:
+    """It is listed all the same; the books that it moved are nobody's business."""
     floor.told(task_created(0), task("workflow.entered", 1, TaskAssignmentStatus="pending"))
     step = floor.explain(sid("WT", "t"))["callbacks"][1]
-    assert {"callback_count", "folded_to"} <= set(changed(step, "task"))
+    assert step["changed"] == {}
     assert step["opened"] == step["closed"] == step["gaps"] == []
+
+
+def test_who_renamed_it_and_from_what(floor: Floor) -> None:
+    """Names come by mention; what its own callbacks call an activity or a queue is a change like any other."""
+    told = {"ActivitySid": sid("WA", "x"), "ActivityAvailable": "true"}
+    floor.told(
+        callback("activity.created", 0, ActivityName="Ready", **told),
+        callback("activity.updated", 5, ActivityName="Prêt", **told),
+    )
+    steps = floor.explain(sid("WA", "x"))["callbacks"]
+    assert changed(steps[0], "activity") == {"friendly_name": [None, "Ready"], "available": [None, True]}
+    assert changed(steps[1], "activity") == {"friendly_name": ["Ready", "Prêt"]}
 
 
 def test_a_task_with_its_reservations(floor: Floor) -> None:

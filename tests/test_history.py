@@ -437,8 +437,16 @@ def test_an_acceptance_that_was_never_delivered_leaves_an_inferred_end() -> None
 def test_a_task_that_ends_while_it_waits(end: Parameters, outcome: str) -> None:
     """The end of the task ends its visit, and says how."""
     told = given(*CREATION, end)
-    assert told.spans("task_queue_span", "t") == line(visit(0.002, 40, outcome, by=ENTERED))
+    missed = outcome == "completed"  # nobody completes what nobody accepted: the wait was shorter, and nobody told how long
+    assert told.spans("task_queue_span", "t") == line(visit(0.002, 40, outcome, by=ENTERED, inferred=missed))
     assert told.spans("task_status_span", "t") == line(status(0, 40, "pending", by=MATCHED))
+
+
+def test_a_reservation_completed_without_having_been_accepted() -> None:
+    """Its acceptance is missing: it was not pending for all that time, so that span is inferred."""
+    completed = reservation("completed", at=60, TaskAssignmentStatus="completed")
+    told = given(*CREATION, OFFERED, completed)
+    assert told.spans("reservation_status_span", "r") == line(offer(1, 60, "pending", by=OFFERED, inferred=True))
 
 
 def test_a_task_canceled_while_it_is_offered() -> None:

@@ -84,7 +84,8 @@ def gap(reason: str, by: Parameters, activity: str, missing_at: float | None, n:
     return {
         "workspace_sid": WORKSPACE, "kind": "worker", "sid": sid("WK", "ann"), "n": n, "reason": f"previous_activity_{reason}",
         "event_sid": by["Sid"], "revealed_at": ms((int(by["TimestampMs"]) - ms(0)) / 1000),
-        "missing_event_type": "worker.activity.update", "missing_at": None if missing_at is None else ms(missing_at),
+        "missing_event_type": "worker.created or worker.activity.update" if reason == "unseen" else "worker.activity.update",
+        "missing_at": None if missing_at is None else ms(missing_at),
         "activity_sid": sid("WA", activity),
     }  # fmt: skip
 

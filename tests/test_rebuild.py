@@ -19,12 +19,13 @@ from sqlalchemy.engine import URL
 
 from projector import tables
 from projector.database import disposing, open_engine
-from projector.errors import NotRebuilt, StandingBy
+from projector.errors import NotMigrated, NotRebuilt, StandingBy
 from projector.floor.center import Floor
 from projector.floor.delivery import deliveries
 from projector.fresh import fresh_tables
 from projector.fresh.postgres import SCHEMA
 from projector.log import Entry, open_log
+from projector.migrate import migrate
 from projector.project import folded_page, project
 from projector.rebuild import rebuild
 from projector.status import progress
@@ -293,6 +294,21 @@ def test_a_rebuild_killed_at_any_moment_leaves_the_tables_and_can_be_run_again(u
     assert rows(url) == live
 
 
+@pytest.mark.crash
+@pytest.mark.parametrize("after", [0.5, 0.7, 0.9, 1.2])
+def test_nobody_outlives_a_rebuild_that_is_ended_while_it_starts(url: URL, after: float) -> None:
+    """SIGTERM to it alone while its processes begin: they end by themselves, and the next one is not disturbed."""
+    full(url, 1000)
+    rebuilding = Process(url, "rebuild", "--jobs", "3").start()
+    with ending(rebuilding):
+        time.sleep(after)
+        rebuilding.signal(signal.SIGTERM)
+        rebuilding.wait()
+        assert run_rebuild(url, 3).returncode == 0
+        wait_until(lambda: not rebuilding.pids())
+    assert_tables_are_the_folded_log(url)
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_an_interrupted_rebuild_ends_cleanly(url: URL, jobs: int) -> None:
     """Ctrl-C: no traceback, nothing left, and the next one runs."""
@@ -346,6 +362,31 @@ def test_grants_and_views_of_others_live_through_the_swap(postgres: URL) -> None
         assert connection.execute("SELECT spells FROM theirs").fetchone() == spells
         connection.execute(f"DROP OWNED BY {reader}")
         connection.execute(f"DROP ROLE {reader}")
+
+
+def test_a_schema_of_somebody_else_s_is_left_alone(postgres: URL) -> None:
+    """It has our name and not our comment: the rebuild asks for it to be renamed."""
+    with psycopg.connect(text_url(postgres), autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA projector_rebuild")
+        connection.execute("CREATE TABLE projector_rebuild.precious AS SELECT 1 AS one")
+        with pytest.raises(NotRebuilt, match="Rename it"):
+            rebuild(postgres)
+        assert connection.execute("SELECT one FROM projector_rebuild.precious").fetchone() == (1,)
+
+
+def test_a_migration_that_changes_nothing_leaves_grants_and_views_alone(postgres: URL) -> None:
+    """The compose file migrates at every start."""
+    with psycopg.connect(text_url(postgres), autocommit=True) as connection:
+        connection.execute("GRANT SELECT ON worker_activity_span TO PUBLIC")
+        connection.execute("CREATE VIEW theirs AS SELECT count(*) AS spells FROM worker_activity_span")
+        granted = "SELECT count(*) FROM information_schema.role_table_grants WHERE grantee = 'PUBLIC' AND table_name = 'worker_activity_span'"
+        migrate(postgres)
+        assert connection.execute(granted).fetchone() == (1,)
+        with pytest.raises(NotMigrated, match="theirs depends on view"):
+            migrate(postgres, "0002")
+        connection.execute("DROP VIEW theirs")
+        migrate(postgres, "0002")
+        migrate(postgres)
 
 
 def test_a_view_of_others_upon_a_table_is_named(postgres: URL) -> None:

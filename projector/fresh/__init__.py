@@ -5,6 +5,7 @@ to the new ones, grants are given again. On SQLite they are files of their own, 
 wait, and their rows are copied: readers go on reading what was there until the copy is committed.
 """
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -21,8 +22,8 @@ class Fresh(Protocol):
     def alone(self) -> AbstractContextManager[None]:
         """One rebuild at a time; the next one is refused. The end of this process, however it comes, lets it run."""
 
-    def begin(self, parts: int) -> None:
-        """Make them, empty, without secondary indexes; whatever an earlier rebuild left is gone."""
+    def begin(self, names: Sequence[str]) -> None:
+        """Make them, empty, without secondary indexes, with a projection of each name; whatever an earlier rebuild left is gone."""
 
     def url(self, part: int = 0) -> URL:
         """Where a part's rows go; part 0 is where they all are in the end."""

@@ -1,6 +1,6 @@
 """Fresh tables on PostgreSQL: a schema of their own, which the tables leave for the place of the old ones."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -42,16 +42,18 @@ class PostgresFresh:
                 raise BUSY
             yield
 
-    def begin(self, parts: int) -> None:
+    def begin(self, names: Sequence[str]) -> None:
         """See `Fresh.begin`."""
         self.discard()
         with disposing(open_engine(self._url)) as engine, writing(engine) as connection:
-            _refuse_dependents(connection.connection.driver_connection)
-            connection.execute(sa.schema.CreateSchema(SCHEMA))
             driver: Any = connection.connection.driver_connection
+            if _is_ours(driver) is False:
+                raise NotRebuilt(f"The schema {SCHEMA} is not this command's. Rename it: a rebuild needs that name.")
+            _refuse_dependents(driver)
+            connection.execute(sa.schema.CreateSchema(SCHEMA))
             driver.execute(SQL("COMMENT ON SCHEMA {} IS {}").format(Identifier(SCHEMA), OURS))
         with disposing(open_engine(self.url())) as engine:
-            create(engine, parts)
+            create(engine, names)
 
     def url(self, part: int = 0) -> URL:  # noqa: ARG002 (all parts are in one schema)
         """See `Fresh.url`."""
@@ -90,15 +92,17 @@ class PostgresFresh:
         return True
 
     def discard(self) -> None:
-        """See `Fresh.discard`. Never a schema that is somebody else's."""
+        """See `Fresh.discard`. A schema of that name that is somebody else's stays."""
         with disposing(open_engine(self._url)) as engine, writing(engine) as connection:
-            driver: Any = connection.connection.driver_connection
-            found = driver.execute(
-                "SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = %s", (SCHEMA,)
-            ).fetchone()
-            if found is not None and found[0] != OURS:
-                raise NotRebuilt(f"The schema {SCHEMA} is not this command's. Rename it: a rebuild needs that name.")
-            connection.execute(sa.schema.DropSchema(SCHEMA, cascade=True, if_exists=True))
+            if _is_ours(connection.connection.driver_connection):
+                connection.execute(sa.schema.DropSchema(SCHEMA, cascade=True))
+
+
+def _is_ours(driver: Any) -> bool | None:
+    """Whether the schema was made by a rebuild; None when there is none."""
+    comment = "SELECT obj_description(oid, 'pg_namespace') = %s FROM pg_namespace WHERE nspname = %s"
+    found = driver.execute(comment, (OURS, SCHEMA)).fetchone()
+    return bool(found[0]) if found else None
 
 
 def _refuse_dependents(driver: Any) -> None:

@@ -1,7 +1,7 @@
 """Fresh tables on SQLite: files of their own, whose rows are copied in the end."""
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,12 +34,12 @@ class SQLiteFresh:
                 raise BUSY from error
             yield
 
-    def begin(self, parts: int) -> None:
+    def begin(self, names: Sequence[str]) -> None:
         """See `Fresh.begin`."""
         self.discard()
-        for part in range(parts):
+        for part in range(len(names)):
             with disposing(open_engine(self.url(part))) as engine:
-                create(engine, parts)
+                create(engine, names)
 
     def url(self, part: int = 0) -> URL:
         """See `Fresh.url`."""

@@ -1,5 +1,7 @@
 """What both databases do alike to fresh tables: make them, index them, say in the projection's row that they took over."""
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 
 from projector import tables
@@ -10,9 +12,8 @@ from projector.table_sink import PROJECTION, writing
 BUSY = NotRebuilt("Another rebuild of these tables is running. Wait for its end.")
 
 
-def create(engine: sa.Engine, parts: int) -> None:
+def create(engine: sa.Engine, names: Sequence[str]) -> None:
     """The tables of this release, empty and without secondary indexes, a projection's row for each part and for the whole."""
-    names = [PROJECTION, *(part_name(number, parts) for number in range(parts))]
     with writing(engine) as connection:
         for table in (*tables.FOLDED, tables.projection):
             connection.execute(sa.schema.CreateTable(table))
@@ -20,12 +21,9 @@ def create(engine: sa.Engine, parts: int) -> None:
                 connection.execute(sa.schema.SetTableComment(table))
                 for column in table.c:
                     connection.execute(sa.schema.SetColumnComment(column))
-        connection.execute(sa.insert(tables.projection), [{"name": name, "position": 0, "fold_version": 0} for name in names])
-
-
-def part_name(number: int, parts: int) -> str:
-    """The projection of one part: of another number of parts it is another one."""
-    return f"part {number} of {parts}"
+        connection.execute(
+            sa.insert(tables.projection), [{"name": name, "position": 0, "fold_version": 0} for name in (PROJECTION, *names)]
+        )
 
 
 def index_all(engine: sa.Engine) -> None:

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from projector import tables
 from projector.read.present import Present
+from projector.read.worker import available
 from projector.rows import Row
 
 _WORKER, _PAST, _ACTIVITY = tables.worker.c, tables.worker_activity_span_past.c, tables.activity.c
@@ -18,7 +19,9 @@ def activities(present: Present, workspace_sid: str, at_ms: int) -> list[Row]:
     deleted, or whose activity nobody had told, are left out.
     """
     found = [row for select in (_in_last(workspace_sid, at_ms), _in_past(workspace_sid, at_ms)) for row in _rows(present, select)]
-    return sorted(found, key=lambda row: row["worker_sid"])
+    told = {sid: available(present, workspace_sid, sid, at_ms) for sid in {row["activity_sid"] for row in found}}
+    rows = [row | {"available": told[row["activity_sid"]]} for row in found]
+    return sorted(rows, key=lambda row: row["worker_sid"])
 
 
 def _rows(present: Present, select: sa.Select[Any]) -> list[Row]:
@@ -66,9 +69,8 @@ def _there(at_ms: int) -> Any:
 
 
 def _activity(sid: Any) -> list[Any]:
-    """What the activity's own row says: its name now, and whether it is an available one."""
+    """What the activity's own row says: its name now."""
     of = (_ACTIVITY.workspace_sid == _WORKER.workspace_sid, _ACTIVITY.activity_sid == sid)
     return [
         sa.select(_ACTIVITY.friendly_name).where(*of).scalar_subquery().label("activity_name_now"),
-        sa.select(_ACTIVITY.available).where(*of).scalar_subquery().label("available"),
     ]

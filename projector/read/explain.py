@@ -17,10 +17,10 @@ from projector.project import Arrived, history
 from projector.read.find import Subject, find
 from projector.read.present import Present, present
 from projector.rows import HISTORY_OF, TABLE_OF, Row, row_of
-from projector.taskrouter.callback import order_identity, order_ms, read
+from projector.taskrouter.callback import Callback, Unit, order_identity, order_ms, read
 from projector.taskrouter.fold import Folding, State, fold, last_spans
 from projector.taskrouter.gap import Gap
-from projector.taskrouter.mention import NAMES
+from projector.taskrouter.mention import NAMES, Mentions, mentions
 from projector.taskrouter.span import Span
 
 _UNTOLD = (  # columns that keep the books, or say of a span what the span itself says
@@ -37,6 +37,7 @@ class Step(NamedTuple):
     arrived: Arrived
     before: State | None
     folding: Folding
+    renamed: Row  # its unit's names that it changes: column → [old, new]
 
 
 def explain(engine: sa.Engine, log: Log, sid: str, workspace_sid: str | None = None) -> Row:
@@ -59,11 +60,24 @@ def explain(engine: sa.Engine, log: Log, sid: str, workspace_sid: str | None = N
 
 
 def _steps(now: Present, subject: Subject) -> Iterator[Step]:
-    state = None
+    state: State | None = None
+    names: Mentions = {}
     for arrived in history(now.log, subject.unit, now.position):
         folding = fold(subject.unit, [arrived.callback], state)
-        yield Step(arrived, state, folding)
+        yield Step(arrived, state, folding, _renamed(names, arrived.callback, subject.unit))
         state = folding.state
+
+
+def _renamed(names: Mentions, callback: Callback, unit: Unit) -> Row:
+    """The names this callback of its own gives the unit: [as the ones before gave it, as this one does], where they differ.
+
+    Callbacks of other units name it too, between these: `named` says which did it last.
+    """
+    place = (unit.kind, (unit.workspace_sid,) if unit.kind == "workspace" else (unit.workspace_sid, unit.sid))
+    before = {field: value for field, (_, value) in names[place].names.items()} if place in names else {}
+    mentions([callback], names)
+    after = {field: value for field, (_, value) in names[place].names.items()} if place in names else {}
+    return {field: [before.get(field), value] for field, value in after.items() if before.get(field) != value}
 
 
 def _concerns(step: Step, subject: Subject) -> bool:
@@ -101,10 +115,7 @@ def _is_of(span: Span, subject: Subject) -> bool:
 
 
 def _changed(step: Step, subject: Subject) -> dict[str, Row]:
-    """The rows this callback changed (`task`, `reservation WR…`): each column as it was and as it is, the books apart.
-
-    The books alone when nothing else changed.
-    """
+    """The rows this callback changed (`task`, `reservation WR…`): each column as it was and as it is, the books apart."""
     after, before = step.folding.state, step.before
     pairs: list[tuple[str, Any, Any]] = [(subject.unit.kind, before.head if before else None, after.head)]
     for sid, part in after.parts.items():
@@ -113,8 +124,9 @@ def _changed(step: Step, subject: Subject) -> dict[str, Row]:
         pairs = [pair for pair in pairs if pair[0].endswith(subject.sid)]
     changes = {name: _differences(old, new) for name, old, new in pairs}
     told = {row: {name: change for name, change in of.items() if not _keeps_books(name)} for row, of in changes.items()}
-    shown = told if any(told.values()) else changes
-    return {name: of for name, of in shown.items() if of}
+    if step.renamed and subject.kind != "reservation":
+        told[subject.unit.kind] = step.renamed | told[subject.unit.kind]
+    return {name: of for name, of in told.items() if of}
 
 
 def _differences(old: Struct | None, new: Struct) -> Row:

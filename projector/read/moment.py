@@ -24,13 +24,20 @@ from projector.rows import Row
 def at(engine: sa.Engine, log: Log, sid: str, at_ms: int, known_ms: int | None = None, workspace_sid: str | None = None) -> Row:
     """The entity with this Sid at the moment, as all callbacks known tell it, or those received up to `known_ms`.
 
-    `exists` False: `why` is `not_yet`, `deleted` (with `deleted_at` and its basis), `only_mentioned` (no callback of its own is
+    `position`, `known_to_at`, `behind`: what the tables hold of the log, up to which event time, and how many callbacks wait to be
+    projected. `exists` False: `why` is `not_yet`, `deleted` (with `deleted_at` and its basis), `only_mentioned` (no callback of its own is
     known) or `not_known_then` (none had arrived). Raises `NotFound`, `Unanswerable`.
     """
     with present(engine, log) as now:
         subject = find(now.today, sid, workspace_sid)
         position = now.position if known_ms is None else position_at(log, known_ms)
-        asked = {"kind": subject.kind, "at": at_ms, "known_at": known_ms, "position": position}
+        known = {"position": position, "known_to_at": now.event_ms, "behind": max(0, log.end() - now.position)}
+        asked = {
+            "kind": subject.kind,
+            "at": at_ms,
+            "known_at": known_ms,
+            **(known if known_ms is None else {"position": position}),
+        }
         if known_ms is None:
             row = _of_many(now, subject, at_ms) if subject.kind in ("task_queue", "workspace") else _of_one(now, subject, at_ms)
             return {"exists": True} | asked | row if row else {"exists": False} | asked | _absence(now, now, subject, at_ms)

@@ -10,10 +10,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from projector import tables
+from projector.errors import NotRebuilt
 from projector.log import Log
 from projector.read.source import S, after
 from projector.rows import COLUMNS, HISTORY_OF, LINE_KEY, PART_KEY, PARTS, TABLE_OF, is_only_mentioned, row_of, state_of
 from projector.sink import Checkpoint
+from projector.status import rebuild_due
 from projector.table_sink import latest_checkpoint, projected, snapshot
 from projector.taskrouter.callback import Unit
 from projector.taskrouter.fold import ENTITIES, State
@@ -26,6 +28,10 @@ from projector.taskrouter.span import LONGEST_MS
 def present(engine: sa.Engine, log: Log) -> Iterator["Present"]:
     """What the tables know, in one snapshot of them."""
     with snapshot(engine) as connection:
+        if rebuild_due(row := projected(connection)):
+            raise NotRebuilt(
+                f"The tables hold what fold {row.fold_version} made of the log; their history is not this release's. Run `projector rebuild`."
+            )
         yield Present(connection, log)
 
 
@@ -34,7 +40,8 @@ class Present:
 
     def __init__(self, connection: sa.Connection, log: Log) -> None:
         self.today, self.log = connection, log
-        self.position = int(projected(connection).position)
+        row = projected(connection)
+        self.position, self.event_ms = int(row.position), row.event_at
 
     def state(self, unit: Unit) -> State | None:
         """See `Source.state`."""

@@ -49,7 +49,7 @@ def worker(source: Source, workspace_sid: str, worker_sid: str, at_ms: int) -> R
         "worker_sid": worker_sid,
         "worker_name": max(named, key=lambda span: span.started_ms).worker_name if named else None,
         "worker_name_now": name_now(source.today, tables.worker, workspace_sid, worker_sid),
-        "activity": _activity(source, activity),
+        "activity": _activity(source, activity, at_ms),
         "attributes": attributes and {"attributes": attributes.attributes, **_stretch(attributes)},
         "version": then.version,
         "operating_unit_sid": then.operating_unit_sid,
@@ -84,16 +84,28 @@ def available_percentage(configured: int | None, load: int) -> int | None:
     return max(0, (configured - load) * 100 // configured) if configured > 0 else 0
 
 
-def _activity(source: Source, span: ActivitySpan | None) -> Row | None:
+def available(source: Source, workspace_sid: str, activity_sid: str, at_ms: int) -> bool | None:
+    """Whether workers in an activity got tasks at the moment, as told by then; what was told later, where nothing was.
+
+    (It is fixed when the activity is created, says Twilio's reference.)
+    """
+    unit = Unit(workspace_sid, "activity", activity_sid)
+    for state in (state_at(source, unit, at_ms), source.state(unit)):
+        told = cast("Activity", state.head).available if state else None
+        if told is not None:
+            return told
+    return None
+
+
+def _activity(source: Source, span: ActivitySpan | None, at_ms: int) -> Row | None:
     """The activity it is in; `available`: whether workers in that activity get tasks, None where no callback told."""
     if span is None:
         return None
-    state = source.state(Unit(span.workspace_sid, "activity", span.activity_sid))
     return {
         "activity_sid": span.activity_sid,
         "activity_name": span.activity_name,
         "activity_name_now": name_now(source.today, tables.activity, span.workspace_sid, span.activity_sid),
-        "available": cast("Activity", state.head).available if state else None,
+        "available": available(source, span.workspace_sid, span.activity_sid, at_ms),
         **_stretch(span),
     }
 

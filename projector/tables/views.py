@@ -5,318 +5,39 @@ Half-open `[started_at, ended_at)`, `ended_at` NULL while it lasts. Names as sen
 made after it, and likewise when a rebuild swaps the tables beneath them.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateView, DropView
 
-from projector.tables.columns import Instant
-from projector.tables.current import (
-    RESERVATION_ENDED,
-    TASK_ENDED,
-    activity,
-    reservation,
-    task,
-    task_queue,
-    worker,
-    worker_channel,
-)
-from projector.tables.history import (
-    reservation_status_span_past,
-    stated_capacity,
-    task_queue_span_past,
-    task_status_span_past,
-    worker_activity_span_past,
-    worker_attributes_span_past,
-    worker_channel_span_past,
-)
-from projector.tables.operating import projection
+from projector.tables import spans
+from projector.tables.hourly import activity_duration_hourly
 
-HOUR_MS = 3_600_000
-ORDER_SID = 33  # where the Sid begins in an order key, from 1
-
-
-class epoch_ms(sa.sql.functions.FunctionElement[int]):  # noqa: N801 (an SQL function)
-    """A moment as epoch milliseconds."""
-
-    type = sa.BigInteger()
-    inherit_cache = True
-
-
-class instant(sa.sql.functions.FunctionElement[int]):  # noqa: N801 (an SQL function)
-    """Epoch milliseconds of a whole second as a moment."""
-
-    type = Instant()
-    inherit_cache = True
-
-
-@compiles(epoch_ms, "postgresql")
-def _(element: Any, compiler: Any, **kw: Any) -> str:
-    return f"CAST(EXTRACT(epoch FROM {compiler.process(element.clauses, **kw)}) * 1000 AS BIGINT)"
-
-
-@compiles(epoch_ms, "sqlite")
-def _(element: Any, compiler: Any, **kw: Any) -> str:
-    moment = compiler.process(element.clauses, **kw)
-    return f"(CAST(strftime('%s', {moment}) AS INTEGER) * 1000 + CAST(substr({moment}, 21, 3) AS INTEGER))"
-
-
-@compiles(instant, "postgresql")
-def _(element: Any, compiler: Any, **kw: Any) -> str:
-    return f"to_timestamp(({compiler.process(element.clauses, **kw)}) / 1000)"
-
-
-@compiles(instant, "sqlite")
-def _(element: Any, compiler: Any, **kw: Any) -> str:
-    return f"strftime('%Y-%m-%dT%H:%M:%S.000Z', ({compiler.process(element.clauses, **kw)}) / 1000, 'unixepoch')"
-
-
-def _joined(column: Any, key: tuple[Any, Any], table: sa.Table, sid: str) -> Any:
-    """A column of another entity's row."""
-    return sa.select(column).where(table.c.workspace_sid == key[0], table.c[sid] == key[1]).scalar_subquery()
-
-
-def _whole(past: sa.Table, last: sa.Select[Any]) -> sa.CompoundSelect[Any]:
-    """What has ended and what the rows hold, with the same columns."""
-    return sa.union_all(sa.select(*(past.c[column.name] for column in last.selected_columns)), last)
-
-
-def _worker_activity_span() -> sa.Select[Any]:
-    span = _spells().subquery("span")
-    return sa.select(
-        *span.c,
-        _joined(activity.c.friendly_name, (span.c.workspace_sid, span.c.activity_sid), activity, "activity_sid").label("activity_name_now"),
-        _joined(worker.c.friendly_name, (span.c.workspace_sid, span.c.worker_sid), worker, "worker_sid").label("worker_name_now"),
-    )  # fmt: skip
-
-
-def _spells() -> sa.CompoundSelect[Any]:
-    c, null = worker.c, sa.null()
-    last = sa.select(
-        c.workspace_sid, c.worker_sid, c.activity_since.label("started_at"), c.deleted_at.label("ended_at"),
-        c.activity_n.label("n"), c.activity_sid, c.activity_name, c.activity_worker_name.label("worker_name"),
-        sa.cast(null, sa.BigInteger).label("reported_ms"), sa.cast(null, sa.Boolean).label("agrees"),
-        sa.false().label("inferred"), c.activity_event_sid.label("event_sid"),
-    ).where(c.activity_since.is_not(None))  # fmt: skip
-    return _whole(worker_activity_span_past, last)
-
-
-def _worker_attributes_span() -> sa.Select[Any]:
-    c = worker.c
-    last = sa.select(
-        c.workspace_sid, c.worker_sid, c.attributes_since.label("started_at"), c.deleted_at.label("ended_at"),
-        c.attributes_n.label("n"), c.attributes_worker_name.label("worker_name"), c.attributes,
-        sa.false().label("inferred"), c.attributes_event_sid.label("event_sid"),
-    ).where(c.attributes_since.is_not(None))  # fmt: skip
-    span = _whole(worker_attributes_span_past, last).subquery("span")
-    named = _joined(c.friendly_name, (span.c.workspace_sid, span.c.worker_sid), worker, "worker_sid")
-    return sa.select(*span.c, named.label("worker_name_now"))
-
-
-CHANNEL = ("workspace_sid", "worker_sid", "task_channel_sid")
-
-
-def _worker_channel_span() -> sa.Select[Any]:
-    """Cut where availability or configured capacity changes; what is stated stands before what the worker's callbacks report.
-
-    Every window is over one channel: so a filter by workspace and worker reaches the tables' indexes, on SQLite too.
-    """
-    settled = _settled_channel().subquery("settled")
-    c = settled.c
-    window: dict[str, Any] = {"partition_by": [c[name] for name in CHANNEL], "order_by": c.started_at}
-    before = [
-        sa.func.lag(column, type_=column.type).over(**window).label(f"{column.name}_before")
-        for column in (c.available, c.configured_capacity)
-    ]
-    number = sa.func.row_number().over(**window).label("number")
-    compared = sa.select(*c, *before, number).subquery("compared")
-    c = compared.c
-    changes = sa.or_(
-        c.number == 1,
-        c.available.is_distinct_from(c.available_before),
-        c.configured_capacity.is_distinct_from(c.configured_capacity_before),
-    )
-    window = {"partition_by": [c[name] for name in CHANNEL], "order_by": c.started_at}
-    return sa.select(
-        *(c[name] for name in CHANNEL), c.started_at,
-        sa.func.coalesce(sa.func.lead(c.started_at).over(**window), _deleted_at(c), type_=Instant).label("ended_at"),
-        (sa.func.row_number().over(**window) - 1).label("n"),
-        c.available, c.configured_capacity, c.configured_capacity_basis, c.worker_name,
-        _joined(worker.c.friendly_name, (c.workspace_sid, c.worker_sid), worker, "worker_sid").label("worker_name_now"),
-        sa.false().label("inferred"), c.event_sid,
-    ).where(changes)  # fmt: skip
-
-
-def _settled_channel() -> sa.Select[Any]:
-    """What holds of a channel after each moment at which something of it is told: the last of its own and of what is stated."""
-    facts = sa.union_all(_own_channel_facts(), _stated_channel_facts()).subquery("fact")
-    c = facts.c
-    place = [c.started_at, c.source, c.n, c.stated_order]  # of one moment, what is stated comes last
-    window: dict[str, Any] = {"partition_by": [c[name] for name in CHANNEL], "order_by": place, "rows": (None, 0)}
-    after = sa.func.lead(c.started_at, type_=Instant).over(partition_by=window["partition_by"], order_by=place)
-    counted = sa.select(
-        *c, after.label("next_at"),
-        sa.func.count(c.n).over(**window).label("own_number"), sa.func.count(c.stated_order).over(**window).label("stated_number"),
-    ).subquery("counted")  # fmt: skip
-    c = counted.c
-
-    def last(column: Any, number: Any) -> Any:
-        """What the last fact told up to here: of the rows with its number, the one where this is not NULL."""
-        partition = [c[name] for name in CHANNEL]
-        return sa.func.max(column, type_=column.type).over(partition_by=partition, order_by=number, range_=(0, 0))
-
-    told = sa.select(
-        *(c[name] for name in CHANNEL), c.started_at, c.next_at, c.event_sid,
-        (last(sa.cast(c.available, sa.Integer), c.own_number) == 1).label("available"),
-        last(c.updated_capacity, c.own_number).label("updated_capacity"), last(c.worker_name, c.own_number).label("worker_name"),
-        last(c.stated_capacity, c.stated_number).label("stated_capacity"),
-    ).subquery("told")  # fmt: skip
-    c = told.c
-    return sa.select(
-        *(c[name] for name in CHANNEL), c.started_at, c.event_sid, c.available, c.worker_name,
-        sa.func.coalesce(c.stated_capacity, c.updated_capacity).label("configured_capacity"),
-        sa.case((c.stated_capacity.is_not(None), "stated"), (c.updated_capacity.is_not(None), "updated")).label("configured_capacity_basis"),
-    ).where(c.next_at.is_distinct_from(c.started_at))  # fmt: skip
-
-
-def _own_channel_facts() -> sa.Select[Any]:
-    """The spans that the worker's own callbacks tell."""
-    c, null = worker_channel.c, sa.null()
-    last = sa.select(
-        c.workspace_sid, c.worker_sid, c.task_channel_sid, c.since.label("started_at"), c.n, c.worker_name, c.available,
-        c.updated_capacity, c.event_sid,
-    ).where(c.since.is_not(None))  # fmt: skip
-    own = _whole(worker_channel_span_past, last).subquery("own")
-    stated_nothing = (sa.cast(null, sa.Text).label("stated_order"), sa.cast(null, sa.BigInteger).label("stated_capacity"))
-    return sa.select(*own.c, *stated_nothing, sa.literal_column("0", sa.Integer).label("source"))
-
-
-def _stated_channel_facts() -> sa.Select[Any]:
-    """Where the stated capacity changes, up to the worker's deletion: a task's callback may be stamped after it."""
-    s, null = stated_capacity.c, sa.null()
-    before = sa.func.lag(s.capacity).over(partition_by=[s[name] for name in CHANNEL], order_by=s.stated_order)
-    stated = sa.select(*s, before.label("before")).subquery("stated")
-    c = stated.c
-    deleted_at = _deleted_at(c)
-    return sa.select(
-        *(c[name] for name in CHANNEL), c.stated_at.label("started_at"), sa.cast(null, sa.BigInteger).label("n"),
-        sa.cast(null, sa.Text).label("worker_name"), sa.cast(null, sa.Boolean).label("available"),
-        sa.cast(null, sa.BigInteger).label("updated_capacity"), sa.func.substr(c.stated_order, ORDER_SID).label("event_sid"),
-        c.stated_order, c.capacity.label("stated_capacity"), sa.literal_column("1", sa.Integer).label("source"),
-    ).where(c.before.is_distinct_from(c.capacity), sa.or_(deleted_at.is_(None), c.stated_at <= deleted_at))  # fmt: skip
-
-
-def _deleted_at(c: Any) -> Any:
-    return _joined(worker.c.deleted_at, (c.workspace_sid, c.worker_sid), worker, "worker_sid")
-
-
-def _task_status_span() -> sa.Select[Any]:
-    c = task.c
-    last = sa.select(
-        c.workspace_sid, c.task_sid, c.live_since.label("started_at"), _task_ended(c.live_since).label("ended_at"),
-        c.live_n.label("n"), c.live_status.label("status"), sa.false().label("inferred"), c.live_event_sid.label("event_sid"),
-    ).where(c.live_since.is_not(None))  # fmt: skip
-    return sa.select(*_whole(task_status_span_past, last).subquery("span").c)
-
-
-def _task_ended(begun: Any) -> Any:
-    """When the task ended, but not before its last span began: a deletion's stamp may lie before."""
-    return sa.case((begun > TASK_ENDED, begun), else_=TASK_ENDED)
-
-
-def _task_queue_span() -> sa.Select[Any]:
-    c = task.c
-    outcome = sa.case(
-        (c.completed_at.is_not(None), "completed"),
-        (c.canceled_at.is_not(None), "canceled"),
-        (c.deleted_at.is_not(None), "deleted"),
-    )
-    last = sa.select(
-        c.workspace_sid, c.task_sid, c.visit_since.label("started_at"),
-        sa.func.coalesce(c.visit_ended_at, _task_ended(c.visit_since), type_=Instant).label("ended_at"), c.visit_n.label("n"),
-        c.visit_queue_sid.label("task_queue_sid"), c.visit_queue_name.label("task_queue_name"),
-        sa.func.coalesce(c.visit_outcome, outcome).label("outcome"), c.visit_inferred.label("inferred"),
-        c.visit_event_sid.label("event_sid"),
-    ).where(c.visit_since.is_not(None))  # fmt: skip
-    span = _whole(task_queue_span_past, last).subquery("span")
-    named = _joined(task_queue.c.friendly_name, (span.c.workspace_sid, span.c.task_queue_sid), task_queue, "task_queue_sid")
-    return sa.select(*span.c, named.label("task_queue_name_now"))
-
-
-def _reservation_status_span() -> sa.Select[Any]:
-    c = reservation.c
-    last = sa.select(
-        c.workspace_sid, c.task_sid, c.reservation_sid, c.live_since.label("started_at"), RESERVATION_ENDED.label("ended_at"),
-        c.live_n.label("n"), c.live_status.label("status"), c.worker_sid, c.live_worker_name.label("worker_name"),
-        c.live_activity_sid.label("worker_activity_sid"), c.live_activity_name.label("worker_activity_name"), c.task_channel_sid,
-        c.ignore_capacity, c.inferred, c.live_event_sid.label("event_sid"),
-    ).where(c.live_since.is_not(None))  # fmt: skip
-    span = _whole(reservation_status_span_past, last).subquery("span")
-    named = _joined(worker.c.friendly_name, (span.c.workspace_sid, span.c.worker_sid), worker, "worker_sid")
-    return sa.select(*span.c, named.label("worker_name_now"))
-
-
-def _activity_duration_hourly() -> sa.Select[Any]:
-    """Spells cut at every full hour of UTC; one that lasts is counted up to the projection's event time, never to now."""
-    span = _spells().subquery("span")
-    known_to = sa.select(projection.c.event_at).limit(1).scalar_subquery()
-    begun_ms, ended_ms = epoch_ms(span.c.started_at), epoch_ms(sa.func.coalesce(span.c.ended_at, known_to, type_=Instant))
-    spell = sa.select(
-        span.c.workspace_sid, span.c.worker_sid, span.c.activity_sid, begun_ms.label("from_ms"), ended_ms.label("ended_ms")
-    ).subquery("spell")  # fmt: skip
-    key = ("workspace_sid", "worker_sid", "activity_sid")
-    c = spell.c
-    first = sa.select(*(c[name] for name in key), c.from_ms, _to_ms(c).label("to_ms"), c.ended_ms).where(c.ended_ms > c.from_ms)
-    piece = first.cte("piece", recursive=True)
-    p = piece.c
-    rest = sa.select(*(p[name] for name in key), p.to_ms, _earlier(p.ended_ms, p.to_ms + HOUR_MS), p.ended_ms)
-    piece = piece.union_all(rest.where(p.to_ms < p.ended_ms))
-    p = piece.c
-    hour_ms = p.from_ms - p.from_ms % HOUR_MS
-    total = sa.select(
-        *(p[name] for name in key), instant(hour_ms).label("hour"), sa.cast(sa.func.sum(p.to_ms - p.from_ms), sa.BigInteger).label("milliseconds")
-    ).group_by(*(p[name] for name in key), hour_ms).subquery("total")  # fmt: skip
-    t = total.c
-    return sa.select(
-        *t,
-        _joined(worker.c.friendly_name, (t.workspace_sid, t.worker_sid), worker, "worker_sid").label("worker_name_now"),
-        _joined(activity.c.friendly_name, (t.workspace_sid, t.activity_sid), activity, "activity_sid").label("activity_name_now"),
-    )
-
-
-def _to_ms(c: Any) -> Any:
-    """The end of a spell's first piece: its own, or the next full hour."""
-    return _earlier(c.ended_ms, c.from_ms - c.from_ms % HOUR_MS + HOUR_MS)
-
-
-def _earlier(one: Any, other: Any) -> Any:
-    return sa.case((other < one, other), else_=one)
-
-
-VIEWS: dict[str, tuple[sa.Select[Any], str]] = {  # name → select, comment
-    "worker_activity_span": (_worker_activity_span(), "Spells of workers in activities."),
-    "worker_attributes_span": (_worker_attributes_span(), "Times of workers with the same attributes."),
+VIEWS: dict[str, tuple[Callable[[str], sa.Select[Any]], str]] = {  # name → its select on a database, comment
+    "worker_activity_span": (lambda _: spans.worker_activity_span(), "Spells of workers in activities."),
+    "worker_attributes_span": (lambda _: spans.worker_attributes_span(), "Times of workers with the same attributes."),
     "worker_channel_span": (
-        _worker_channel_span(),
+        lambda _: spans.worker_channel_span(),
         "Times of worker channels with the same configured capacity and availability.",
     ),
-    "task_status_span": (_task_status_span(), "Times of tasks in a status that is no end."),
-    "reservation_status_span": (_reservation_status_span(), "Times of reservations in a status that is no end."),
-    "task_queue_span": (_task_queue_span(), "Visits of tasks to queues, and what ended each."),
-    "activity_duration_hourly": (_activity_duration_hourly(), "Milliseconds of each worker in each activity, by hour of UTC."),
+    "task_status_span": (lambda _: spans.task_status_span(), "Times of tasks in a status that is no end."),
+    "reservation_status_span": (lambda _: spans.reservation_status_span(), "Times of reservations in a status that is no end."),
+    "task_queue_span": (lambda _: spans.task_queue_span(), "Visits of tasks to queues, and what ended each."),
+    "activity_duration_hourly": (activity_duration_hourly, "Milliseconds of each worker in each activity, by hour of UTC."),
 }
 
 
 def view(name: str) -> sa.TableClause:
     """A view, to select from."""
-    return sa.table(name, *(sa.column(column.name, column.type) for column in VIEWS[name][0].selected_columns))
+    return sa.table(name, *(sa.column(column.name, column.type) for column in VIEWS[name][0]("sqlite").selected_columns))
 
 
 def make_views(connection: sa.Connection, *, replace: bool = False) -> None:
     """Create every view of this release; none may be there yet, unless they are to be replaced (PostgreSQL): grants stay then."""
     for name, (select, comment) in VIEWS.items():
-        connection.execute(CreateView(select, name, metadata=sa.MetaData(), or_replace=replace))
+        connection.execute(CreateView(select(connection.dialect.name), name, metadata=sa.MetaData(), or_replace=replace))
         if connection.dialect.supports_comments:
             connection.execute(_CommentOnView(name, comment))
 

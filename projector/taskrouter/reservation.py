@@ -130,7 +130,8 @@ def as_told(reservation: Reservation) -> Reservation:
 def last_spans(reservation: Reservation) -> tuple[Span, ...]:
     """The last live status, as the row holds it: until its end, if that has come."""
     span = _span(reservation, end(reservation))
-    return () if span is None else (replace(span, inferred=reservation.inferred),)
+    missed = reservation.status == "completed" and reservation.live_status == "pending"  # its acceptance
+    return () if span is None else (replace(span, inferred=reservation.inferred or missed),)
 
 
 def _lives(reservation: Reservation, ended: ReservationStatusSpan | None, callback: Callback) -> Reservation:

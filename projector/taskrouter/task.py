@@ -141,7 +141,9 @@ def last_spans(task: Task) -> tuple[Span, ...]:
     live = _status_span(task, ended_ms)
     visit = _visit(task)
     if visit is not None and visit.ended_ms is None and ended_ms is not None:
-        visit = replace(visit, ended_ms=max(visit.started_ms, ended_ms), outcome=status or "deleted")
+        missed = status == "completed"  # nobody completes what nobody accepted
+        ended_ms = max(visit.started_ms, ended_ms)
+        visit = replace(visit, ended_ms=ended_ms, outcome=status or "deleted", inferred=visit.inferred or missed)
     return tuple(span for span in (live, visit) if span is not None)
 
 

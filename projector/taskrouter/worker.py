@@ -208,7 +208,7 @@ def _ended(worker: Worker, callback: Callback) -> tuple[Worker, list[ActivitySpa
         reason=reason,
         event_sid=callback.identity,
         revealed_ms=at_ms,
-        missing_event_type="worker.activity.update",
+        missing_event_type="worker.activity.update" if known else "worker.created or worker.activity.update",
         missing_ms=None if spent_ms is None else at_ms - spent_ms,
         activity_sid=previous,
     )
