@@ -19,7 +19,7 @@ from sqlalchemy.engine import URL
 
 import migrations
 from projector.database import disposing, open_engine
-from projector.errors import NotMigrated
+from projector.errors import LogMismatch, NotMigrated
 from projector.grants import give, held
 from projector.log.open import log_path
 from projector.table_sink import reading, writing
@@ -68,7 +68,12 @@ def _views_apart(connection: sa.Connection, head: str | None) -> Iterator[None]:
 
 
 def check_migrated(url: URL) -> None:
-    """Refuse tables of another release. Raises `NotMigrated`."""
+    """Refuse tables of another release, and files that are not there, which a look would make. Raises `NotMigrated`, `LogMismatch`."""
+    if url.get_backend_name() == "sqlite":
+        if not Path(url.database or "").exists():
+            raise NotMigrated(f"There is no database {url.database} here. Run `projector migrate` to make one.")
+        if not log_path(url).exists():
+            raise LogMismatch(f"The log {log_path(url)} is not beside the tables. Put it back: it holds every callback.")
     with disposing(open_engine(url)) as engine, reading(engine) as connection:
         current = MigrationContext.configure(connection).get_current_revision()
     head = ScriptDirectory.from_config(alembic_config()).get_current_head()

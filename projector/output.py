@@ -24,19 +24,22 @@ def say(found: dict[str, Any], *, as_json: bool = False) -> None:
     for name, value in found.items():
         shown = "\n".join(f"{key}  {count}" for key, count in value.items()) if isinstance(value, dict) else str(value)
         table.add_row(name.replace("_", " "), shown or "–")
-    Console(markup=False, emoji=False).print(table)  # names and attributes are people's text
+    Console(markup=False, emoji=False, highlight=False).print(table)  # names and attributes are people's text
 
 
 def answer(found: dict[str, Any], *, as_json: bool) -> None:
     """An answer about a moment or a history: JSON for a pipe, nested tables for a person; its moments as text."""
-    from projector.read.shown import page, readable
+    from projector.read.shown import headline, page, readable
 
     if as_json or not sys.stdout.isatty():
         click.echo(json.dumps(readable(found), indent=2, ensure_ascii=False))
         return
     from rich.console import Console
 
-    Console(markup=False, emoji=False).print(page(readable(found)))
+    console, shown = Console(markup=False, emoji=False, highlight=False), readable(found)
+    if sentence := headline(shown):
+        console.print(sentence, style="bold")
+    console.print(page(shown))
 
 
 @contextmanager

@@ -4,6 +4,7 @@ Heads and parts overwrite their own columns. Names merge: each column keeps the 
 that several partitions mention come out the same whoever writes last.
 """
 
+import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from projector import tables
 from projector.bulk import add_up, delete_from, insert_once, upsert
 from projector.database import WRITES
-from projector.errors import NotMigrated, StandingBy, StoreUnavailable
+from projector.errors import Misconfigured, NotMigrated, StandingBy, StoreUnavailable
 from projector.lease import Lease
 from projector.rows import (
     COLUMNS,
@@ -182,6 +183,8 @@ def _errors() -> Iterator[None]:
     except ProgrammingError as error:
         if isinstance(error.orig, psycopg.errors.UndefinedTable):
             raise NotMigrated("The tables are not there. Run `projector migrate` first.") from error
+        if isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
+            raise Misconfigured(f"PostgreSQL refuses: {error.orig}. Grant that to the role, or use another one.") from error
         raise
     except OperationalError as error:
         if "no such table" in str(error.orig):
@@ -190,6 +193,8 @@ def _errors() -> Iterator[None]:
     except DBAPIError as error:
         if error.connection_invalidated:
             raise StoreUnavailable(f"The connection to the database broke: {error.orig}") from error
+        if isinstance(error.orig, sqlite3.DatabaseError) and "not a database" in str(error.orig):
+            raise Misconfigured("PROJECTOR_DATABASE_URL names a file that is no SQLite database. Name another one.") from error
         raise
 
 

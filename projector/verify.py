@@ -145,7 +145,10 @@ def _stored_rows(connection: sa.Connection) -> Iterator[Line]:
     for table in COMPARED:
         stored = [column for column in table.c if column.computed is None]
         found = connection.execution_options(stream_results=True, yield_per=ROWS_AT_ONCE).execute(sa.select(*stored))
-        yield from ((table, dict(row)) for row in found.mappings())
+        try:
+            yield from ((table, dict(row)) for row in found.mappings())
+        except ValueError as error:  # SQLite takes any text for a moment
+            raise NotRebuilt(f"Table {table.name} holds what nobody projected: {error}. Run `projector rebuild`.") from error
 
 
 class _Heard:

@@ -1,7 +1,9 @@
 """The commands, as a person or a script meets them."""
 
+import contextlib
 import json
 import os
+import pty
 import re
 import signal
 import socket
@@ -18,7 +20,7 @@ from projector.log import open_log
 from projector.project import project
 from projector.table_sink import TableSink
 from tests.databases import Databases
-from tests.given import PUBLIC_URL, TOKEN, arrived, callback, reservation, task_created, text_url, worker
+from tests.given import PUBLIC_URL, TOKEN, arrived, callback, reservation, sid, task_created, text_url, worker
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -54,7 +56,7 @@ def test_status_says_how_things_stand(url: sa.URL) -> None:
     ("arguments", "environment", "sentence"),
     [
         (["status"], {"PROJECTOR_DATABASE_URL": "mysql://host/name"}, "sqlite and postgresql are supported"),
-        (["status"], {"PROJECTOR_DATABASE_URL": "sqlite:///nowhere/at/all.db"}, "unable to open"),
+        (["status"], {"PROJECTOR_DATABASE_URL": "sqlite:///nowhere/at/all.db"}, "There is no database"),
         (["serve"], {"TWILIO_AUTH_TOKEN": ""}, "Set it to the account's auth token"),
         (["serve"], {"TWILIO_AUTH_TOKEN": "t", "PROJECTOR_PUBLIC_URL": "http://example.com/callbacks"}, "Use https"),
         (["serve"], {"TWILIO_AUTH_TOKEN": "t", "PROJECTOR_PUBLIC_URL": PUBLIC_URL}, "projector migrate"),
@@ -138,3 +140,46 @@ def test_the_screen_shows_activities_queues_and_lag(url: sa.URL) -> None:
     assert standing["activities"] == {"Idle": 1}
     assert standing["queues"] == [{"queue": "Support", "waiting": 1, "longest": 185, "in_progress": 1}]
     assert "longest 3:05" in demo.as_line(standing)
+
+
+def on_terminal(*arguments: str, **environment: str) -> str:
+    """What a person sees on a terminal of 100 columns."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "COLUMNS": "100", "TERM": "xterm"} | environment
+    process = subprocess.Popen([sys.executable, "-m", "projector", *arguments], env=environment, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # how a pseudo-terminal says that nobody writes to it any more
+        while more := os.read(ours, 4096):
+            shown += more
+    os.close(ours)
+    assert process.wait(timeout=60) == 0, shown
+    return shown.decode()
+
+
+def test_people_s_text_is_shown_as_it_is(url: sa.URL) -> None:
+    """Brackets and colons in names and attributes are no markup; the first line says what the worker was doing."""
+    log = open_log(url)
+    attributes = '{"note":"[/oops] [red]x[/red] :smile:"}'
+    arrived(log, worker("created", at=0, WorkerName="[VIP] ann :smile:", WorkerAttributes=attributes))
+    with disposing(open_engine(url)) as engine:
+        project(log, TableSink(engine))
+    log.close()
+    for command in (["at", sid("WK", "ann"), "1770000005000"], ["explain", sid("WK", "ann")]):
+        shown = on_terminal(*command, PROJECTOR_DATABASE_URL=text_url(url))
+        assert "[VIP] ann :smile:" in shown, shown
+        assert "[/oops]" in shown
+    assert "[VIP] ann :smile: was in Idle since 2026-02-02T02:40:00.000Z; no task" in on_terminal(
+        "at", sid("WK", "ann"), "1770000005000", PROJECTOR_DATABASE_URL=text_url(url)
+    )
+
+
+def test_a_log_that_is_gone_is_not_made_anew(databases: Databases) -> None:
+    """Looking never makes files: neither a database nor an empty log beside full tables."""
+    url = databases.new("sqlite")
+    assert url.database
+    log = Path(url.database).with_name("projector-log.db")
+    log.unlink()
+    done = run("verify", PROJECTOR_DATABASE_URL=text_url(url))
+    assert (done.returncode, log.exists()) == (2, False)
+    assert "is not beside the tables. Put it back" in done.stderr

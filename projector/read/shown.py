@@ -24,6 +24,34 @@ def readable(value: Any, name: str = "") -> Any:
             return value
 
 
+def headline(answer: dict[str, Any]) -> str | None:
+    """A readable answer about a moment in a sentence; None for what has none."""
+    if not answer.get("exists", False):
+        return None
+    match answer.get("kind"):
+        case "worker":
+            activity = answer["activity"] or {}
+            doing = (
+                f"was in {activity['activity_name'] or activity['activity_sid']} since {activity['since']}"
+                if activity
+                else "was in no activity known"
+            )
+            offers = ", ".join(f"{offer['task_sid']} {offer['status']}" for offer in answer["reservations"])
+            return f"{answer['worker_name'] or answer['worker_sid']} {doing}; {offers or 'no task'}"
+        case "task":
+            queue = answer["queue"] or {}
+            waiting = (
+                f", waiting in {queue['task_queue_name'] or queue['task_queue_sid']} since {queue['since']}"
+                if queue.get("waiting")
+                else ""
+            )
+            return f"{answer['task_sid']} was {answer['status'] or 'in no status known'} since {answer['since']}{waiting}"
+        case "reservation":
+            return f"{answer['reservation_sid']} was {answer['status']} since {answer['since']}, with {answer['worker_name'] or answer['worker_sid']}"
+        case _:
+            return None
+
+
 def page(answer: dict[str, Any]) -> Table:
     """A readable answer: a line for each value that is known, what is nested set in; a name of today only where it is another one."""
     lines = Table(show_header=False, box=None, pad_edge=False)
@@ -58,7 +86,7 @@ def _item(row: dict[str, Any]) -> RenderableType:
     """One of several: its plain values run on, what is nested in it stands below."""
     told = _told(row)
     nested = {name: value for name, value in told.items() if isinstance(value, dict | list)}
-    plain = Text(" · ").join(
+    plain = Text("• ") + Text(" · ").join(
         Text.assemble((name, "dim"), " ", _text(value)) for name, value in told.items() if name not in nested
     )
     return Group(plain, page(nested)) if nested else plain
