@@ -7,6 +7,7 @@ Killed at any moment it leaves the tables that serve as they were; what it made 
 takes the lease from the live loop, which stands by meanwhile, folds what has arrived since, and swaps in one transaction.
 """
 
+import logging
 import multiprocessing
 import os
 import secrets
@@ -39,6 +40,8 @@ SWAP_PATIENCE_SECONDS = 120.0
 SWAP_PAUSE_SECONDS = 0.5
 
 Progress = Callable[[int, int], None]  # callbacks folded so far, of how many
+
+logger = logging.getLogger(__name__)
 
 
 class Share(NamedTuple):
@@ -170,6 +173,7 @@ def _finish(url: URL, log: Log, fresh: Fresh, merged: Batch | None) -> int:
                 f"The tables could not be had for a moment in {SWAP_PATIENCE_SECONDS:.0f} s: somebody reads them for long (a query, "
                 "`projector verify`). They are as they were. Run it again when that has ended."
             )
+        logger.info("swap_refused", extra={"reason": "somebody reads the tables", "retry_in_seconds": SWAP_PAUSE_SECONDS})
         time.sleep(SWAP_PAUSE_SECONDS)
     with disposing(open_engine(url)) as engine:
         return TableSink(engine).position()

@@ -111,7 +111,7 @@ def test_the_fold_understands_all_of_it(sent):
         units.setdefault(unit, []).append(Callback(fields=fields, identity=p["Sid"], recorded_ms=at_ms))
     inferred = Counter()
     for unit, callbacks in units.items():
-        state = fold(unit, sorted(callbacks, key=lambda callback: callback.order))
+        state, _ = fold(unit, sorted(callbacks, key=lambda callback: callback.order))
         if unit.kind == "task":
             assert state.head.status == callbacks[-1].fields.task_assignment_status
             inferred[state.head.deleted_ms is not None] += sum(part.inferred for part in state.parts.values())

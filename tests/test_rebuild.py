@@ -38,6 +38,8 @@ from tests.test_migrations import differences
 
 CALLBACKS = int(os.environ.get("PROJECTOR_REBUILD_CALLBACKS", "6000"))
 RATE = float(os.environ.get("PROJECTOR_REBUILD_RATE", "60"))  # callbacks per second that arrive meanwhile
+JOBS = int(os.environ.get("PROJECTOR_REBUILD_JOBS", "2"))
+READ_EVERY_SECONDS = 0.01
 KILLS = int(os.environ.get("PROJECTOR_REBUILD_KILLS", "10"))
 
 
@@ -203,7 +205,7 @@ class Reader:
     def _look(self) -> None:
         last = Look(0, 0, 0, 0)
         with disposing(open_engine(self._url)) as engine:
-            while not self._stop.is_set():
+            while not self._stop.wait(READ_EVERY_SECONDS):
                 try:
                     with reading(engine) as connection:
                         look = Look(*connection.execute(LOOK).one())
@@ -246,14 +248,14 @@ def serving(url: URL) -> Iterator[Process]:
 def test_a_rebuild_beside_live(url: URL) -> None:
     """Callbacks keep coming and are all answered 204; a reader never sees tables that are empty, mixed or older than before."""
     full(url, CALLBACKS)
-    threads = 4
+    threads = max(4, round(RATE / 50))
     with serving(url) as server, Reader(url) as reader:
         assert server.port is not None
         with Clients(server.port, Workload(11), threads, pause=threads / RATE) as clients:
             wait_until(lambda: clients.acks() > 20)
-            began = time.monotonic()
-            done = run_rebuild(url, 2)
-            seconds = time.monotonic() - began
+            began, posted = time.monotonic(), len(clients.answers)
+            done = run_rebuild(url, JOBS)
+            seconds, during = time.monotonic() - began, len(clients.answers) - posted
             assert done.returncode == 0, done.stderr
             wait_until(lambda: reader.reads > 20)
             clients.finish()
@@ -262,8 +264,8 @@ def test_a_rebuild_beside_live(url: URL) -> None:
         assert {answer.status for answer in clients.answers} == {204}
         slowest = max(answer.seconds for answer in clients.answers)
         measured(
-            f"{url.get_backend_name()}: {CALLBACKS} callbacks rebuilt in {seconds:.1f} s beside {len(clients.answers)} posts, "
-            f"all 204, slowest {slowest:.2f} s; {reader.reads} reads, 0 wrong"
+            f"{url.get_backend_name()}: {CALLBACKS} callbacks rebuilt in {seconds:.1f} s beside {during} posts ({during / seconds:.0f} a "
+            f"second), all 204, slowest {slowest:.2f} s; {reader.reads} reads, 0 wrong; swap refused {done.stderr.count('swap_refused')} times"
         )
     assert_tables_are_the_folded_log(url)
 
