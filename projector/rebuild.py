@@ -36,6 +36,7 @@ from projector.table_sink import TableSink, reading, writing
 from projector.taskrouter.mention import Mentions, merge_all
 
 PAGE = 5_000
+CATCH_UPS = 3  # each has less left than the one before; the last is what the live loop has to stand by for
 SWAP_PATIENCE_SECONDS = 120.0
 SWAP_PAUSE_SECONDS = 0.5
 
@@ -183,11 +184,12 @@ def _swapped(url: URL, log: Log, fresh: Fresh, lease: Lease) -> bool:
     """One try. The log's end is at or beyond whatever the live loop has projected, so nobody sees the tables go back."""
     with disposing(open_engine(fresh.url())) as engine, disposing(open_engine(url)) as serving:
         sink = TableSink(engine)
-        project(log, sink, page=PAGE)
+        for _ in range(CATCH_UPS):
+            project(log, sink, log.end(), PAGE)  # not to the very end: as long as callbacks arrive there is none
         with writing(serving) as connection:
             lease.seize(connection)
         try:
-            project(log, sink, page=PAGE)
+            project(log, sink, log.end(), PAGE)
             _refuse_incomplete(engine)
             return fresh.swap(lease)
         except StandingBy:
