@@ -67,9 +67,8 @@ def rebuild(url: URL, parts: int = 1, progress: Progress = lambda _done, _of: No
     fresh = fresh_tables(url)
     with fresh.alone(), closing(open_log(url)) as log, ExitStack() as ending:
         upto = log.end()
-        names = [
-            f"{secrets.token_hex(4)} part {part} of {parts}" for part in range(parts)
-        ]  # whoever outlived another rebuild has none
+        ours = secrets.token_hex(4)  # a process that outlived another rebuild finds no projection of its name
+        names = [f"{ours} part {part} of {parts}" for part in range(parts)]
         ending.callback(fresh.discard)
         fresh.begin(names)
         shares = _fold_all(url, fresh, names, upto, progress)
