@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 import sqlalchemy as sa
@@ -9,13 +10,18 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from projector import tables
-from projector.database import disposing
-from projector.errors import NotMigrated, ProjectorError
+from projector.database import disposing, open_engine
+from projector.errors import NotMigrated, NotRebuilt, ProjectorError
 from projector.log import open_log, schema
 from projector.migrate import check_migrated, migrate, migration_engine
+from projector.read.moment import at
+from projector.rebuild import rebuild
+from projector.status import progress
+from projector.table_sink import writing
+from projector.verify import verify
 from tests.conftest import BACKENDS
 from tests.databases import Databases
-from tests.given import arrived, task_created, text_url
+from tests.given import arrived, ms, sid, task_created, text_url, worker
 
 
 def differences(url: sa.URL) -> list[object]:
@@ -38,6 +44,27 @@ def test_from_nothing_to_head_equals_the_tables_and_back_leaves_nothing(database
         assert set(sa.inspect(connection).get_table_names()) <= {"alembic_version"}
     assert migrate(url) == "0003"
     assert differences(url) == []
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_tables_of_the_release_before_are_brought_here_by_a_migration_and_a_rebuild(
+    databases: Databases, backend: str
+) -> None:
+    """Until the rebuild it is said to be due, and nobody is told a history that is not there."""
+    url = databases.new(backend, migrated=False)
+    migrate(url, "0002")
+    with closing(open_log(url)) as log, disposing(open_engine(url)) as engine:
+        arrived(log, worker("created", at=0), task_created(at=1))
+        stands = {"position": log.end(), "originator_id": log.originator_at(log.end()), "fold_version": 1}
+        with writing(engine) as connection:
+            connection.execute(sa.update(tables.projection).values(stands))  # as if that release had projected them
+        assert migrate(url) == "0003"
+        assert progress(log, engine, 0)["rebuild_due"]
+        with pytest.raises(NotRebuilt, match="projector rebuild"):
+            at(engine, log, sid("WK", "ann"), ms(5))
+        rebuild(url)
+        assert at(engine, log, sid("WK", "ann"), ms(5))["activity"]["activity_name"] == "Idle"
+    assert verify(url).difference is None
 
 
 def test_a_log_with_callbacks_is_never_dropped(url: sa.URL) -> None:
