@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL
 from projector import tables
 from projector.database import disposing, open_engine
 from projector.errors import NotRebuilt, StoreUnavailable
-from projector.fresh.steps import BUSY, create, index_all, take_place
+from projector.fresh.steps import busy, create, index_all, take_place
 from projector.grants import give, held
 from projector.lease import Lease
 from projector.table_sink import projected, reading, writing
@@ -23,8 +23,6 @@ OURS = "projector: fresh tables of a rebuild, dropped by the next one"
 LOCK = 0x72656275  # "rebu": one rebuild at a time
 YIELD_TIMEOUT_MS = 3_000  # above PostgreSQL's deadlock_timeout of a second: an autovacuum gives way to whoever waits so long
 LOCK_TIMEOUT_MS = 200  # below it: whoever gives up is the swap, never a reader
-
-Relations = list[tuple[str, ...]]  # schema (if not the own one) and name
 
 
 class PostgresFresh:
@@ -39,7 +37,7 @@ class PostgresFresh:
         with disposing(open_engine(self._url)) as engine, reading(engine) as connection:
             connection = connection.execution_options(isolation_level="AUTOCOMMIT")  # or it would idle in a transaction
             if not connection.execute(sa.select(sa.func.pg_try_advisory_lock(LOCK))).scalar():
-                raise BUSY
+                raise busy()
             yield
 
     def begin(self, names: Sequence[str]) -> None:

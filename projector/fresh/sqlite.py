@@ -11,7 +11,7 @@ from sqlalchemy.engine import URL
 
 from projector import tables
 from projector.database import WRITES, disposing, open_engine
-from projector.fresh.steps import BUSY, create, index_all, take_place
+from projector.fresh.steps import busy, create, index_all, take_place
 from projector.lease import Lease
 from projector.table_sink import PROJECTION, reading
 
@@ -31,7 +31,7 @@ class SQLiteFresh:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise BUSY from error
+                raise busy() from error
             yield
 
     def begin(self, names: Sequence[str]) -> None:

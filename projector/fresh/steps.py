@@ -9,7 +9,10 @@ from projector.errors import NotRebuilt, StandingBy
 from projector.lease import Lease
 from projector.table_sink import PROJECTION, writing
 
-BUSY = NotRebuilt("Another rebuild of these tables is running. Wait for its end.")
+
+def busy() -> NotRebuilt:
+    """What the second of two rebuilds at once is told."""
+    return NotRebuilt("Another rebuild of these tables is running. Wait for its end.")
 
 
 def create(engine: sa.Engine, names: Sequence[str]) -> None:
