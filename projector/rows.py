@@ -1,6 +1,7 @@
 """States, spans and mentions as rows of `tables`, and back. A field `x_ms` is the column `x_at` (or `x`)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,6 +24,7 @@ from projector.taskrouter.workflow import Workflow
 from projector.taskrouter.workspace import Workspace
 
 Row = dict[str, Any]
+Values = tuple[Any, ...]  # a row's values, in the order of its columns
 
 TABLE_OF: dict[type[Struct], sa.Table] = {
     Workspace: tables.workspace,
@@ -59,12 +61,12 @@ def _column_name(table: sa.Table, field: str) -> str:
     return at if at in table.c else field.removesuffix("_ms")
 
 
-_STORED: dict[type[Struct], sa.Table] = TABLE_OF | HISTORY_OF | {Stated: tables.stated_capacity}
+STORED: dict[type[Struct], sa.Table] = TABLE_OF | HISTORY_OF | {Stated: tables.stated_capacity}
 FIELDS = {  # row's struct → the fields that are stored
-    kind: tuple(field for field in kind.__struct_fields__ if field != "closed") for kind in _STORED
+    kind: tuple(field for field in kind.__struct_fields__ if field != "closed") for kind in STORED
 }
 COLUMNS = {  # row's struct → its columns, in the order of its fields
-    kind: tuple(_column_name(table, field) for field in FIELDS[kind]) for kind, table in _STORED.items()
+    kind: tuple(_column_name(table, field) for field in FIELDS[kind]) for kind, table in STORED.items()
 }
 NAME_COLUMNS = {  # table → the columns that mentions fill, beside its key
     name: ("first_seen_at", *(column for field in fields for column in (field, f"{field}_order")))
@@ -72,10 +74,15 @@ NAME_COLUMNS = {  # table → the columns that mentions fill, beside its key
 }
 
 
+VALUES_OF: dict[type[Struct], Callable[[Struct], Values]] = {  # row's struct → its values, in the order of `COLUMNS`
+    kind: attrgetter(*fields) for kind, fields in FIELDS.items()
+}
+
+
 def row_of(state: Struct) -> Row:
     """The row of one head, part, span or gap, without what mentions add."""
     kind = type(state)
-    return {column: getattr(state, field) for column, field in zip(COLUMNS[kind], FIELDS[kind], strict=True)}
+    return dict(zip(COLUMNS[kind], VALUES_OF[kind](state), strict=True))
 
 
 def state_of(kind: type[Struct], row: Mapping[Any, Any]) -> Any:
@@ -88,14 +95,19 @@ def is_only_mentioned(head: Head) -> bool:
     return not head.folded_to and head.deletion_order is None
 
 
-def name_row(table: sa.Table, key: tuple[str, ...], mention: Mention) -> Row:
+def name_values(table: str, key: tuple[str, ...], mention: Mention) -> Values:
     """The row a mention writes: key, first_seen_at, each name with its order."""
-    row: Row = dict(zip((column.name for column in table.primary_key), key, strict=True))
-    row["first_seen_at"] = mention.first_seen_ms
-    for field in NAMES[table.name]:
+    values: list[Any] = [*key, mention.first_seen_ms]
+    for field in NAMES[table]:
         order, value = mention.names.get(field, (None, None))
-        row[field], row[f"{field}_order"] = value, order
-    return row
+        values += (value, order)
+    return tuple(values)
+
+
+def name_row(table: sa.Table, key: tuple[str, ...], mention: Mention) -> Row:
+    """The same by column name."""
+    columns = (*(column.name for column in table.primary_key), *NAME_COLUMNS[table.name])
+    return dict(zip(columns, name_values(table.name, key, mention), strict=True))
 
 
 def rows_of(state: State, before: State | None) -> Iterator[Struct]:

@@ -62,6 +62,7 @@ class Batch(NamedTuple):
     event_types: Mapping[str, int]  # EventType → how many
     incomplete: Mapping[Unit, str]  # units whose fold raised → the error
     stated: Sequence[Stated] = ()
+    healed: Sequence[Unit] = ()  # units whose fold had raised before
 
 
 def voids(unit: Unit, folded: Folded) -> Iterator[Void]:

@@ -8,6 +8,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 import psycopg
@@ -15,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
 from projector import tables
-from projector.bulk import add_up, delete_from, insert_once, upsert
+from projector.bulk import add_up, delete_from, insert_once, merge, upsert
 from projector.database import WRITES
 from projector.errors import Misconfigured, NotMigrated, StandingBy, StoreUnavailable
 from projector.lease import Lease
@@ -26,11 +27,12 @@ from projector.rows import (
     PART_KEY,
     PARTS,
     TABLE_OF,
+    VALUES_OF,
     Row,
+    Values,
     head_unit,
     is_only_mentioned,
-    name_row,
-    row_of,
+    name_values,
     rows_of,
     state_of,
 )
@@ -42,6 +44,7 @@ from projector.taskrouter.mention import Stated
 
 PROJECTION = "tables"
 KEYS_PER_SELECT = 5_000
+RECENT_UNITS = 10_000  # whose states are kept in memory: some 30 MB
 EVENT_TYPE_MAX_LENGTH = 100
 
 
@@ -53,6 +56,8 @@ class TableSink:
         self._lease = lease
         self._name = name
         self._fold_version = FOLD_VERSION  # of the tables, as last looked at
+        self._recent: dict[Unit, State] = {}  # what the tables hold of them: nobody else writes while our batches are taken
+        self._incomplete: set[Unit] | None = None
 
     def position(self) -> int:
         """See `Sink.position`."""
@@ -64,9 +69,14 @@ class TableSink:
     def load(self, units: Iterable[Unit]) -> dict[Unit, State]:
         """See `Sink.load`."""
         by_kind: dict[str, list[tuple[str, str]]] = defaultdict(list)
-        for unit in units:
-            by_kind[unit.kind].append((unit.workspace_sid, unit.sid))
         found: dict[Unit, State] = {}
+        for unit in units:
+            if (state := self._recent.get(unit)) is not None:
+                found[unit] = state
+            else:
+                by_kind[unit.kind].append((unit.workspace_sid, unit.sid))
+        if not by_kind:
+            return found
         with reading(self._engine) as connection:
             for kind, keys in by_kind.items():
                 for start in range(0, len(keys), KEYS_PER_SELECT):
@@ -75,8 +85,10 @@ class TableSink:
 
     def incomplete(self) -> set[Unit]:
         """See `Sink.incomplete`."""
-        with reading(self._engine) as connection:
-            return {Unit.parse(unit) for unit in connection.execute(sa.select(tables.incomplete_unit.c.unit)).scalars()}
+        if self._incomplete is None:
+            with reading(self._engine) as connection:
+                self._incomplete = set(map(Unit.parse, connection.execute(sa.select(tables.incomplete_unit.c.unit)).scalars()))
+        return self._incomplete
 
     def checkpoint(self, unit: Unit, before: str) -> Checkpoint | None:
         """See `Sink.checkpoint`."""
@@ -91,6 +103,16 @@ class TableSink:
             _save_history(connection, batch)
             _save_names(connection, batch)
             _save_operating(connection, batch)
+        self._remember(batch)
+
+    def _remember(self, batch: Batch) -> None:
+        for unit, folded in batch.folded.items():
+            self._recent.pop(unit, None)  # or it would keep its place, which says when it was last heard of
+            self._recent[unit] = folded.state
+        for unit in list(islice(self._recent, max(0, len(self._recent) - RECENT_UNITS))):
+            del self._recent[unit]
+        if self._incomplete is not None:
+            self._incomplete = (self._incomplete | batch.incomplete.keys()).difference(batch.healed)
 
     def rows(self, workspace_sid: str | None = None) -> dict[str, dict[tuple[Any, ...], Row]]:
         """Every row (of one workspace): table → key → row, derived columns left out."""
@@ -224,67 +246,68 @@ def _among(table: sa.Table, state: Any, owner: tuple[Any, Any], keys: Sequence[t
 
 
 def _save_states(connection: sa.Connection, batch: Batch) -> None:
-    rows: dict[Any, list[Row]] = defaultdict(list)
+    rows: dict[Any, list[Values]] = defaultdict(list)
     for folded in batch.folded.values():
         for state in rows_of(folded.state, folded.before):
-            rows[type(state)].append(row_of(state))
-    for state_type, written in rows.items():
-        table = TABLE_OF[state_type]
-        upsert(connection, table, COLUMNS[state_type], written)
+            kind = type(state)
+            rows[kind].append(VALUES_OF[kind](state))
+    for kind, written in rows.items():
+        upsert(connection, TABLE_OF[kind], COLUMNS[kind], written)
 
 
 def _save_history(connection: sa.Connection, batch: Batch) -> None:
     """Take back what a late callback made wrong, then write what has ended since."""
-    wrong: dict[Any, list[Row]] = defaultdict(list)
-    ended: dict[Any, list[Row]] = defaultdict(list)
+    wrong: dict[Any, list[Values]] = defaultdict(list)
+    ended: dict[Any, list[Values]] = defaultdict(list)
     for unit, folded in batch.folded.items():
         for void in voids(unit, folded):
-            wrong[void.kind, tuple(void.line)].append(void.line | {"n": void.n, "started_at": void.since_ms})
+            names = (
+                (*void.line, "n", "started_at")
+                if "started_at" in HISTORY_OF[void.kind].primary_key.columns
+                else (*void.line, "n")
+            )
+            wrong[void.kind, names].append((*void.line.values(), void.n, void.since_ms)[: len(names)])
         for span in folded.closed:
-            ended[type(span)].append(row_of(span))
-    for (kind, _), lines in wrong.items():
-        delete_from(connection, HISTORY_OF[kind], lines)
+            ended[type(span)].append(VALUES_OF[type(span)](span))
+    for (kind, names), lines in wrong.items():
+        delete_from(connection, HISTORY_OF[kind], names, lines)
     for kind, written in ended.items():
         upsert(connection, HISTORY_OF[kind], COLUMNS[kind], written)
-    insert_once(connection, tables.stated_capacity, COLUMNS[Stated], [row_of(each) for each in batch.stated])
+    insert_once(connection, tables.stated_capacity, COLUMNS[Stated], [VALUES_OF[Stated](each) for each in batch.stated])
 
 
 def _save_names(connection: sa.Connection, batch: Batch) -> None:
-    rows: dict[str, list[Row]] = defaultdict(list)
+    rows: dict[str, list[Values]] = defaultdict(list)
     for (name, key), mention in batch.mentions.items():
-        rows[name].append(name_row(tables.metadata.tables[name], key, mention))
+        rows[name].append(name_values(name, key, mention))
     for name, written in rows.items():
         table = tables.metadata.tables[name]
-        columns = (*(column.name for column in table.primary_key), *NAME_COLUMNS[name])
-        upsert(connection, table, columns, written, merge=True)
+        merge(connection, table, (*(column.name for column in table.primary_key), *NAME_COLUMNS[name]), written)
 
 
 def _save_operating(connection: sa.Connection, batch: Batch) -> None:
-    c = tables.checkpoint.c
-    for unit, folded in batch.folded.items():
-        if folded.late is not None:
-            connection.execute(sa.delete(tables.checkpoint).where(c.unit == str(unit), c.folded_to >= folded.late))
-    checkpoints = [
-        {"unit": str(unit), "folded_to": point.folded_to, "state": encode(point.state)}
-        for unit, folded in batch.folded.items()
-        for point in folded.checkpoints
-    ]
-    if checkpoints:
-        upsert(connection, tables.checkpoint, ("unit", "folded_to", "state"), checkpoints)
-    if batch.incomplete:
-        failed = [{"unit": str(unit), "error": error, "position": batch.position} for unit, error in batch.incomplete.items()]
-        upsert(connection, tables.incomplete_unit, ("unit", "error", "position"), failed)
-    if whole := [str(unit) for unit in batch.folded]:
-        healed = sa.delete(tables.incomplete_unit).where(tables.incomplete_unit.c.unit.in_(whole))
-        if connection.execute(sa.select(sa.exists().select_from(tables.incomplete_unit))).scalar():
-            connection.execute(healed)
-    columns = ("event_type", "known", "times")
-    add_up(connection, tables.event_type_count, columns, "times", counted(batch.event_types))
+    late = [(str(unit), folded.late) for unit, folded in batch.folded.items() if folded.late is not None]
+    delete_from(connection, tables.checkpoint, ("unit", "folded_to"), late)
+    checkpoints = [checkpoint_values(unit, point) for unit, folded in batch.folded.items() for point in folded.checkpoints]
+    upsert(connection, tables.checkpoint, CHECKPOINT_COLUMNS, checkpoints)
+    failed = [(str(unit), error, batch.position) for unit, error in batch.incomplete.items()]
+    upsert(connection, tables.incomplete_unit, ("unit", "error", "position"), failed)
+    healed = [(str(unit),) for unit in batch.healed]
+    delete_from(connection, tables.incomplete_unit, ("unit",), healed)
+    add_up(connection, tables.event_type_count, ("event_type", "known", "times"), counted(batch.event_types))
 
 
-def counted(event_types: Mapping[str, int]) -> list[Row]:
-    """Counts by EventType as rows."""
+CHECKPOINT_COLUMNS = ("unit", "folded_to", "state")
+
+
+def checkpoint_values(unit: Unit, point: Checkpoint) -> Values:
+    """A checkpoint as a row."""
+    return str(unit), point.folded_to, encode(point.state)
+
+
+def counted(event_types: Mapping[str, int]) -> list[Values]:
+    """Counts by EventType as rows: the type, whether it is known, how many."""
     counts: dict[str, int] = defaultdict(int)
     for event_type, times in event_types.items():
         counts[event_type[:EVENT_TYPE_MAX_LENGTH]] += times
-    return [{"event_type": name, "known": canonical(name) in EVENT_TYPES, "times": times} for name, times in counts.items()]
+    return [(name, canonical(name) in EVENT_TYPES, times) for name, times in counts.items()]

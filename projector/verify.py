@@ -10,8 +10,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from hashlib import sha256
-from itertools import groupby, islice
-from operator import attrgetter
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -22,14 +20,14 @@ from sqlalchemy.engine import URL
 from projector import tables
 from projector.database import disposing, open_engine
 from projector.errors import NotRebuilt
-from projector.log import Log, Stored, open_log
+from projector.log import Log, open_log
 from projector.project import history
-from projector.rows import HISTORY_OF, NAME_COLUMNS, TABLE_OF, Row, is_default, named_rows, row_of, unit_of_row
+from projector.rows import NAME_COLUMNS, STORED, Row, is_default, named_rows, row_of, unit_of_row
 from projector.status import check_position, rebuild_due
+from projector.sweep import Kept, Sweep
 from projector.table_sink import counted, projected, snapshot
-from projector.taskrouter.callback import Callback, Unit, order_identity, read, unit_of
-from projector.taskrouter.fold import FOLD_VERSION, State, fold
-from projector.taskrouter.mention import Mentions, Stated, mentions, stated
+from projector.taskrouter.callback import order_identity
+from projector.taskrouter.fold import FOLD_VERSION
 
 BUCKETS = 1_024
 ROWS_AT_ONCE = 2_000
@@ -82,8 +80,10 @@ def verify(url: URL, progress: Progress = lambda _done, _of: None) -> Verdict:
             found.add(table, each)
             rows[table.name] += 1
         folded = Sums(incomplete)
-        for table, each in _folded_rows(log, row.position, incomplete, lambda done: progress(done, row.position)):
+        sweep = Sweep(log, row.position, tell=lambda done: progress(done, row.position))
+        for table, each in _folded_rows(sweep):
             folded.add(table, each)
+        incomplete |= {str(unit): error for unit, error in sweep.incomplete.items()}
         place = next((place for place in _places() if found.sums[place] != folded.sums[place]), None)
         difference = _first(log, connection, row.position, place, incomplete) if place else None
     return Verdict(row.position, time.monotonic() - began, rows, found.hashes(), incomplete, difference)
@@ -151,73 +151,14 @@ def _stored_rows(connection: sa.Connection) -> Iterator[Line]:
             raise NotRebuilt(f"Table {table.name} holds what nobody projected: {error}. Run `projector rebuild`.") from error
 
 
-class _Heard:
-    """What callbacks say beside their own unit, as they are read: mentions, stated capacities, counts by EventType."""
-
-    def __init__(self, tell: Callable[[int], None]) -> None:
-        self.names: Mentions = {}  # entities that have names are few, tasks have none
-        self.counts: dict[str, int] = defaultdict(int)
-        self._stated: list[Stated] = []
-        self._read, self._tell = 0, tell
-
-    def read(self, stored: Iterable[Stored]) -> Iterator[Callback]:
-        """The callbacks, heard."""
-        for row in stored:
-            callback = read(row.state, row.originator_id)
-            mentions([callback], self.names)
-            self.counts[callback.fields.event_type] += 1
-            self._stated += stated([callback])
-            self._read += 1
-            if self._read % ROWS_AT_ONCE == 0:
-                self._tell(self._read)
-            yield callback
-
-    def stated(self) -> Iterator[Line]:
-        """The capacities stated since the last call."""
-        yield from ((tables.stated_capacity, row_of(each)) for each in self._stated)
-        self._stated.clear()
-
-
-def _folded_rows(log: Log, upto: int, incomplete: Mapping[str, str], tell: Callable[[int], None]) -> Iterator[Line]:
+def _folded_rows(sweep: Sweep) -> Iterator[Line]:
     """Every row that the log comes to at a position: unit after unit, then what all of them mention and count."""
-    heard = _Heard(tell)
-    strays: set[Unit] = set()  # units with callbacks whose type was unknown when they were appended
-    for text, rows in groupby(log.by_unit(upto), key=attrgetter("unit")):
-        callbacks = heard.read(rows)
-        if text is None:
-            strays |= {unit for callback in callbacks if (unit := unit_of(callback.fields)) is not None}
-        elif text in incomplete:
-            yield from (line for _ in callbacks for line in heard.stated())
-        elif (unit := Unit.parse(text)) in strays:
-            strays.remove(unit)
-            yield from (line for _ in callbacks for line in heard.stated())
-            yield from _unit_rows(unit, [each.callback for each in history(log, unit, upto)])
-        else:
-            for line in _unit_rows(unit, _in_order(callbacks)):
-                yield line
-                yield from heard.stated()
-        yield from heard.stated()
-    for unit in strays:
-        yield from _unit_rows(unit, [each.callback for each in history(log, unit, upto)])
-    yield from named_rows(heard.names)
-    yield from ((tables.event_type_count, row) for row in counted(heard.counts))
-
-
-def _in_order(callbacks: Iterable[Callback]) -> Iterator[Callback]:
-    """Callbacks that come by event time, in the unit's order. (Deletions are in no order: they may stand anywhere.)"""
-    for _, tied in groupby(callbacks, key=attrgetter("at_ms")):
-        yield from sorted(tied, key=attrgetter("order"))
-
-
-def _unit_rows(unit: Unit, callbacks: Iterable[Callback]) -> Iterator[Line]:
-    """A unit's history as it is folded, then its own rows."""
-    state: State | None = None
-    rest = iter(callbacks)
-    while some := list(islice(rest, FOLDED_AT_ONCE)):
-        state, closed = fold(unit, some, state)
-        yield from ((HISTORY_OF[type(each)], row_of(each)) for each in closed)
-    if state is not None:
-        yield from ((TABLE_OF[type(each)], row_of(each)) for each in (state.head, *state.parts.values()))
+    for line in sweep.lines():
+        if not isinstance(line, Kept):
+            yield STORED[type(line)], row_of(line)
+    yield from named_rows(sweep.heard.mentions())
+    columns = ("event_type", "known", "times")
+    yield from ((tables.event_type_count, dict(zip(columns, row, strict=True))) for row in counted(sweep.heard.event_types))
 
 
 def _first(
@@ -237,7 +178,7 @@ def _first(
                 rows[place] = {**row, **rows.get(place, {})}  # what a unit itself told comes before what is mentioned
         return {place: blank | row for place, row in rows.items()}
 
-    theirs, ours = kept(_stored_rows(connection)), kept(_folded_rows(log, upto, incomplete, lambda _: None))
+    theirs, ours = kept(_stored_rows(connection)), kept(_folded_rows(Sweep(log, upto)))
     for each in sorted(theirs.keys() | ours.keys(), key=repr):
         one, other = theirs.get(each), ours.get(each)
         if one != other:

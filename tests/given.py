@@ -7,13 +7,14 @@ TaskRouter names (`TaskPriority="5"`).
 
 import hashlib
 import random
+from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 from sqlalchemy.engine import URL
 from twilio.request_validator import RequestValidator
 
-from projector.log import Entry, Log, Outcome, Stored
+from projector.log import EVERY_UNIT, Entry, Log, Outcome, Stored, Units
 from projector.log.entry import decide, rows
 from projector.project import project
 from projector.rows import HISTORY_OF, LINE_KEY
@@ -119,6 +120,13 @@ class MemoryLog:
     def history(self, unit: str, since_ms: int, upto: int, until_ms: int = LATEST_MS) -> list[Stored]:
         found = zip(self._stored[:upto], self._units, strict=False)
         return [row for row, (of, at_ms) in found if of in (unit, None) and since_ms <= at_ms <= until_ms]
+
+    def by_unit(self, upto: int, units: Units = EVERY_UNIT) -> Iterator[Stored]:
+        found = sorted(zip(self._stored[:upto], self._units, strict=False), key=lambda each: (each[1][0] or "", each[1][1]))
+        return iter([row for row, (of, _) in found if of is None or units.has(of)])
+
+    def units_at(self, positions: Sequence[int]) -> list[str]:
+        return [unit for position in positions if (unit := self._units[position - 1][0]) is not None]
 
     def end(self) -> int:
         return len(self._stored)

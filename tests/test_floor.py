@@ -108,7 +108,7 @@ def test_the_fold_understands_all_of_it(sent):
         fields = fields_of(p)
         unit = unit_of(fields)
         assert unit is not None, p["EventType"]
-        units.setdefault(unit, []).append(Callback(fields=fields, identity=p["Sid"], recorded_ms=at_ms))
+        units.setdefault(unit, []).append(Callback.of(fields, p["Sid"], at_ms))
     inferred = Counter()
     for unit, callbacks in units.items():
         state, _ = fold(unit, sorted(callbacks, key=lambda callback: callback.order))

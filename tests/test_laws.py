@@ -18,11 +18,13 @@ from hypothesis import strategies as st
 
 from projector import table_sink, tables
 from projector.log import Entry
-from projector.project import WHOLE, Partition, advance, project
-from projector.rows import LINE_KEY
+from projector.project import advance, project
+from projector.rebuild import shared_out
+from projector.rows import LINE_KEY, STORED, named_rows, row_of
 from projector.sink import MemorySink
+from projector.sweep import Kept, Sweep
 from projector.table_sink import TableSink, reading
-from projector.taskrouter.mention import NAMES
+from projector.taskrouter.mention import Mentions, merge_all
 from projector.taskrouter.task import TaskQueueSpan
 from tests.conftest import BACKENDS
 from tests.given import WORKSPACE, MemoryLog, Parameters, ms
@@ -86,19 +88,19 @@ def folded_at_once(history: list[Parameters], workspace: str = WORKSPACE) -> Row
     return sink.rows()
 
 
-def after_each_page(arrived: Batches, page: int, part: Partition = WHOLE) -> Iterator[MemorySink]:
+def after_each_page(arrived: Batches, page: int) -> Iterator[MemorySink]:
     """A sink into which all this goes, batch by batch, page by page, as it is after each page."""
     log, sink = MemoryLog(RECEIVED_MS), MemorySink()
     for batch in arrived:
         log.append(entries(batch))
         while sink.position() < log.end():
-            advance(log, sink, sink.position(), page=page, part=part)
+            advance(log, sink, sink.position(), page=page)
             yield sink
 
 
-def after_all(arrived: Batches, page: int, part: Partition = WHOLE) -> MemorySink:
+def after_all(arrived: Batches, page: int) -> MemorySink:
     """The sink after the last page."""
-    *_, sink = after_each_page(arrived, page, part)
+    *_, sink = after_each_page(arrived, page)
     return sink
 
 
@@ -313,28 +315,34 @@ def test_the_fold_has_no_clock(telling: Telling) -> None:
 
 
 def law_of_parts(telling: Telling, parts: int) -> None:
-    """However the units are shared out, the parts put together are the whole, and no unit is folded in two of them."""
+    """However the units are shared out, the parts put together are the whole, and no row is written by two of them."""
     _, arrived, page = telling
-    whole = after_all(arrived, page)
-    shares = [after_all(arrived, page, Partition(number, parts)) for number in range(parts)]
-    assert sum(len(share.states) for share in shares) == len(whole.states)
-    assert merged([share.rows() for share in shares]) == whole.rows()
-    assert sum((Counter(share.counts) for share in shares), Counter()) == whole.counts
+    log, whole = MemoryLog(RECEIVED_MS), after_all(arrived, page)
+    for batch in arrived:
+        log.append(entries(batch))
+    together: Rows = {table: {} for table in whole.rows()}
+    mentions: Mentions = {}
+    counts = Counter[str]()
+    for units in shared_out(log, log.end(), parts):
+        sweep = Sweep(log, log.end(), units)
+        for line in sweep.lines():
+            if not isinstance(line, Kept):
+                table = STORED[type(line)]
+                row = row_of(line)
+                key = tuple(row[column.name] for column in table.primary_key)
+                assert together[table.name].setdefault(key, row) is row
+        merge_all(mentions, sweep.heard.mentions())
+        counts += sweep.heard.event_types
+    for table, row in named_rows(mentions):
+        key = tuple(row[column.name] for column in table.primary_key)
+        together[table.name][key] = row | together[table.name].get(key, {})
+    assert {name: {key: blank(name) | row for key, row in rows.items()} for name, rows in together.items()} == whole.rows()
+    assert counts == whole.counts
 
 
-def merged(shares: list[Rows]) -> Rows:
-    """Rows of several parts: each from where it was folded, its names from where they were said last, first seen where it was first."""
-    together: Rows = {table: {} for table in shares[0]}
-    for table, row, key in ((table, row, key) for share in shares for table, rows in share.items() for key, row in rows.items()):
-        known = together[table].setdefault(key, row)
-        folded = max(known, row, key=lambda each: (bool(each.get("folded_to")), bool(each.get("last_event_sid"))))
-        names = {}
-        for name in NAMES.get(table, ()):
-            said = max(known, row, key=lambda each, order=f"{name}_order": each[order] or "")
-            names |= {name: said[name], f"{name}_order": said[f"{name}_order"]}
-        seen = [each["first_seen_at"] for each in (known, row) if each.get("first_seen_at") is not None]
-        together[table][key] = folded | names | ({"first_seen_at": min(seen)} if seen else {})
-    return together
+def blank(table: str) -> dict[str, Any]:
+    """Every column that is stored, NULL."""
+    return {column.name: None for column in tables.metadata.tables[table].c if column.computed is None}
 
 
 @many

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from projector import project as projecting
 from projector import sink as sinking
 from projector import table_sink
-from projector.project import Partition
+from projector.log import EVERY_UNIT
 from projector.sink import MemorySink
 from projector.table_sink import TableSink, writing
 from projector.taskrouter import callback as callback_module
@@ -177,8 +177,8 @@ def reads_another_unit(patch: pytest.MonkeyPatch) -> None:
 
 def shared_by_two(patch: pytest.MonkeyPatch) -> None:
     """The first part folds every unit, whosever it is."""
-    has = Partition.has
-    patch.setattr(Partition, "has", lambda part, unit: part.number == 0 or has(part, unit))
+    by_unit = MemoryLog.by_unit
+    patch.setattr(MemoryLog, "by_unit", lambda log, upto, units: by_unit(log, upto, units if units.first else EVERY_UNIT))
 
 
 def law_of_three_parts(telling: Telling) -> None:
@@ -221,8 +221,8 @@ def voids_after_the_millisecond(patch: pytest.MonkeyPatch) -> None:
     """`<` for `<=`: a wrong span that began in the very millisecond stays in the tables."""
     delete = table_sink.delete_from
 
-    def later(connection: Any, table: Any, lines: list[dict[str, Any]]) -> None:
-        delete(connection, table, [line | {"started_at": line["started_at"] + 1} for line in lines])
+    def later(connection: Any, table: Any, columns: Any, rows: list[tuple[Any, ...]]) -> None:
+        delete(connection, table, columns, [(*row[:-1], row[-1] + 1) if columns[-1] == "started_at" else row for row in rows])
 
     patch.setattr(table_sink, "delete_from", later)
 

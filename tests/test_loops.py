@@ -245,7 +245,7 @@ def test_a_fold_that_fails_concerns_its_unit_alone_and_heals(
             project(log, sink, page=page)
         else:
             with following(url):
-                wait_until(lambda: sink.incomplete() == set(), 10)
+                wait_until(lambda: TableSink(engine).incomplete() == set(), 10)  # the one above remembers its own
         assert status(log, engine, 0)["incomplete"] == {}
         assert client.get("/readyz").status_code == 200
     assert_tables_are_the_folded_log(url)

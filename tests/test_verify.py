@@ -12,8 +12,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
+from projector import project as projecting
 from projector import tables
-from projector import verify as verifying
 from projector.database import disposing, open_engine
 from projector.errors import NotRebuilt
 from projector.log import open_log
@@ -51,7 +51,7 @@ def test_the_hashes_are_the_same_on_both_databases_however_it_is_read(
         url = databases.new(backend)
         full(url, 2_000)
         for size in (3, 500):
-            monkeypatch.setattr(verifying, "FOLDED_AT_ONCE", size)
+            monkeypatch.setattr(projecting, "CHECKPOINT_EVERY", size)
             monkeypatch.setattr(sqlite_log, "BY_UNIT_ROWS", 7 * size)
             monkeypatch.setattr(postgres_log, "BY_UNIT_ROWS", 7 * size)
             verdicts.append(verify(url))

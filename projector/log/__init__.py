@@ -5,8 +5,8 @@ module per database, each over `eventsourcing`'s application recorder: the same 
 which are filled at append and never change. Nothing here updates or deletes a stored callback.
 """
 
-from projector.log.entry import Entry, Log, Outcome, Rejected, Stored
+from projector.log.entry import EVERY_UNIT, Entry, Log, Outcome, Rejected, Stored, Units
 from projector.log.open import open_log
 from projector.log.writer import GroupCommit
 
-__all__ = ["Entry", "GroupCommit", "Log", "Outcome", "Rejected", "Stored", "open_log"]
+__all__ = ["EVERY_UNIT", "Entry", "GroupCommit", "Log", "Outcome", "Rejected", "Stored", "Units", "open_log"]

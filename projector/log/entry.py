@@ -80,7 +80,19 @@ class Stored(NamedTuple):
     unit: str | None = None  # None: the release that appended it knew none
 
 
-BY_UNIT_ROWS = 2_000  # read at once by `Log.by_unit`
+class Units(NamedTuple):
+    """A share of all units: those whose text is `first` or above it, and below `below`, by bytes."""
+
+    first: str = ""
+    below: str = "\U0010ffff"
+
+    def has(self, unit: str) -> bool:
+        """Whether this share has the unit."""
+        return self.first <= unit < self.below
+
+
+EVERY_UNIT = Units()
+BY_UNIT_ROWS = 5_000  # read at once by `Log.by_unit`
 
 
 class Log(Protocol):
@@ -98,8 +110,11 @@ class Log(Protocol):
         Those without a unit come too: whoever reads them may know their type, which was unknown when they were appended.
         """
 
-    def by_unit(self, upto: int) -> Iterator[Stored]:
-        """Every callback up to a position: first those without a unit, then unit by unit, each in order of event time."""
+    def by_unit(self, upto: int, units: Units = EVERY_UNIT) -> Iterator[Stored]:
+        """Every callback of these units up to a position, unit by unit, each in order of event time. All without a unit come first."""
+
+    def units_at(self, positions: Sequence[int]) -> list[str]:
+        """Whose callbacks stand at these positions, where they have a unit."""
 
     def end(self) -> int:
         """The last position; 0 for an empty log."""

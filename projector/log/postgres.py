@@ -13,12 +13,12 @@ from zlib import crc32
 import psycopg
 from eventsourcing.persistence import InterfaceError, OperationalError, ProgrammingError, StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
-from psycopg.rows import dict_row
+from psycopg.rows import dict_row, tuple_row
 from psycopg.sql import SQL, Identifier
 from sqlalchemy.engine import URL
 
 from projector.errors import NotMigrated, StoreUnavailable
-from projector.log.entry import BY_UNIT_ROWS, Entry, Outcome, Rejected, Stored, decide, rows
+from projector.log.entry import BY_UNIT_ROWS, EVERY_UNIT, Entry, Outcome, Rejected, Stored, Units, decide, rows
 from projector.log.schema import SCHEMA
 from projector.taskrouter.text import LATEST_MS
 
@@ -92,8 +92,9 @@ class PostgresLog(PostgresApplicationRecorder):
         ).format(table)
         self._by_unit = SQL(
             "SELECT notification_id, originator_id, state, unit, at_ms FROM {} WHERE (unit, at_ms, notification_id) > (%s, %s, %s)"
-            " AND notification_id <= %s ORDER BY unit, at_ms, notification_id LIMIT %s"
+            " AND unit < %s AND notification_id <= %s ORDER BY unit, at_ms, notification_id LIMIT %s"
         ).format(table)
+        self._units_at = SQL("SELECT unit FROM {} WHERE notification_id = ANY(%s) AND unit IS NOT NULL").format(table)
         self._end = SQL("SELECT notification_id FROM {} ORDER BY notification_id DESC LIMIT 1").format(table)
         self._at = SQL("SELECT originator_id FROM {} WHERE notification_id = %s").format(table)
         self._find = SQL("SELECT notification_id, originator_id, state, unit FROM {} WHERE originator_id = %s").format(table)
@@ -138,16 +139,20 @@ class PostgresLog(PostgresApplicationRecorder):
         """See `Log.history`."""
         return self._select(self._history, (unit, since_ms, until_ms, upto))
 
-    def by_unit(self, upto: int) -> Iterator[Stored]:
+    def by_unit(self, upto: int, units: Units = EVERY_UNIT) -> Iterator[Stored]:
         """See `Log.by_unit`."""
         place: tuple[Any, ...] = (-1, 0)
         while found := self._rows(self._without_unit, (*place, upto, BY_UNIT_ROWS)):
-            yield from map(_stored, found)
-            place = (found[-1]["at_ms"], found[-1]["notification_id"])
-        place = ("", -1, 0)
-        while found := self._rows(self._by_unit, (*place, upto, BY_UNIT_ROWS)):
-            yield from map(_stored, found)
-            place = (found[-1]["unit"], found[-1]["at_ms"], found[-1]["notification_id"])
+            yield from map(Stored._make, (row[:4] for row in found))
+            place = (found[-1][4], found[-1][0])
+        place = (units.first, -1, 0)
+        while found := self._rows(self._by_unit, (*place, units.below, upto, BY_UNIT_ROWS)):
+            yield from map(Stored._make, (row[:4] for row in found))
+            place = (found[-1][3], found[-1][4], found[-1][0])
+
+    def units_at(self, positions: Sequence[int]) -> list[str]:
+        """See `Log.units_at`."""
+        return [unit for (unit,) in self._rows(self._units_at, (list(positions),))]
 
     def end(self) -> int:
         """See `Log.end`."""
@@ -187,11 +192,11 @@ class PostgresLog(PostgresApplicationRecorder):
         curs.execute(self._insert_strictly, [list(column) for column in zip(*events, strict=True)], prepare=True)
 
     def _select(self, statement: Any, values: tuple[object, ...]) -> list[Stored]:
-        return [_stored(row) for row in self._rows(statement, values)]
+        return list(map(Stored._make, self._rows(statement, values)))
 
-    def _rows(self, statement: Any, values: tuple[object, ...]) -> list[dict[str, Any]]:
-        with self._connection() as conn, conn.cursor(binary=True) as cursor:
-            return cast("list[dict[str, Any]]", cursor.execute(statement, values, prepare=True).fetchall())
+    def _rows(self, statement: Any, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        with self._connection() as conn, conn.cursor(binary=True, row_factory=tuple_row) as cursor:
+            return cursor.execute(statement, values, prepare=True).fetchall()
 
     @contextmanager
     def _connection(self) -> Iterator[psycopg.Connection[Any]]:
@@ -204,10 +209,6 @@ class PostgresLog(PostgresApplicationRecorder):
             if isinstance(error.__cause__, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName):
                 raise NotMigrated("The log's tables are not there. Run `projector migrate` first.") from error
             raise
-
-
-def _stored(row: dict[str, Any]) -> Stored:
-    return Stored(row["notification_id"], row["originator_id"], row["state"], row["unit"])
 
 
 def _columns(values: list[tuple[str, str, bytes, str | None, int]]) -> list[list[Any]]:

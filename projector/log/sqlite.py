@@ -15,7 +15,7 @@ from eventsourcing.persistence import Notification, PersistenceError
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
 
 from projector.errors import NotMigrated, StoreUnavailable
-from projector.log.entry import BY_UNIT_ROWS, Entry, Outcome, Rejected, Stored, decide, rows
+from projector.log.entry import BY_UNIT_ROWS, EVERY_UNIT, Entry, Outcome, Rejected, Stored, Units, decide, rows
 from projector.taskrouter.text import LATEST_MS
 
 LOCK_TIMEOUT_SECONDS = 1
@@ -34,9 +34,10 @@ _WITHOUT_UNIT = (
 )
 _BY_UNIT = (
     "SELECT notification_id, originator_id, state, unit, at_ms FROM stored_events"
-    " WHERE (unit, at_ms, notification_id) > (?, ?, ?) AND notification_id <= ? ORDER BY unit, at_ms, notification_id LIMIT ?"
+    " WHERE (unit, at_ms, notification_id) > (?, ?, ?) AND unit < ? AND notification_id <= ? ORDER BY unit, at_ms, notification_id LIMIT ?"
 )
 _FIND = "SELECT notification_id, originator_id, state, unit FROM stored_events WHERE originator_id = ?"
+_UNIT_AT = "SELECT unit FROM stored_events WHERE notification_id = ? AND unit IS NOT NULL"
 _NOTIFICATIONS = (
     "SELECT * FROM stored_events WHERE notification_id > ? AND notification_id <= ?"
     " AND (json_array_length(?) = 0 OR topic IN (SELECT value FROM json_each(?))) ORDER BY notification_id LIMIT ?"
@@ -81,22 +82,27 @@ class SQLiteLog(SQLiteApplicationRecorder):
 
     def read(self, after: int, limit: int, upto: int | None = None) -> list[Stored]:
         """See `Log.read`."""
-        return [Stored(*row) for row in self._select(_READ, (after, 2**62 if upto is None else upto, limit))]
+        return list(map(Stored._make, self._select(_READ, (after, 2**62 if upto is None else upto, limit))))
 
     def history(self, unit: str, since_ms: int, upto: int, until_ms: int = LATEST_MS) -> list[Stored]:
         """See `Log.history`."""
-        return [Stored(*row) for row in self._select(_HISTORY, (unit, since_ms, until_ms, upto))]
+        return list(map(Stored._make, self._select(_HISTORY, (unit, since_ms, until_ms, upto))))
 
-    def by_unit(self, upto: int) -> Iterator[Stored]:
+    def by_unit(self, upto: int, units: Units = EVERY_UNIT) -> Iterator[Stored]:
         """See `Log.by_unit`."""
         place: tuple[Any, ...] = (-1, 0)
         while found := self._select(_WITHOUT_UNIT, (*place, upto, BY_UNIT_ROWS)):
-            yield from (Stored(*row[:4]) for row in found)
-            place = (found[-1]["at_ms"], found[-1]["notification_id"])
-        place = ("", -1, 0)
-        while found := self._select(_BY_UNIT, (*place, upto, BY_UNIT_ROWS)):
-            yield from (Stored(*row[:4]) for row in found)
-            place = (found[-1]["unit"], found[-1]["at_ms"], found[-1]["notification_id"])
+            yield from map(Stored._make, (row[:4] for row in found))
+            place = (found[-1][4], found[-1][0])
+        place = (units.first, -1, 0)
+        while found := self._select(_BY_UNIT, (*place, units.below, upto, BY_UNIT_ROWS)):
+            yield from map(Stored._make, (row[:4] for row in found))
+            place = (found[-1][3], found[-1][4], found[-1][0])
+
+    def units_at(self, positions: Sequence[int]) -> list[str]:
+        """See `Log.units_at`."""
+        found = (self._select(_UNIT_AT, (position,)) for position in positions)
+        return [row["unit"] for rows in found for row in rows]
 
     def end(self) -> int:
         """See `Log.end`."""

@@ -20,7 +20,7 @@ from projector.rows import HISTORY_OF, TABLE_OF, Row, row_of
 from projector.taskrouter.callback import Callback, Unit, order_identity, order_ms, read
 from projector.taskrouter.fold import Folding, State, fold, last_spans
 from projector.taskrouter.gap import Gap
-from projector.taskrouter.mention import NAMES, Mentions, mentions
+from projector.taskrouter.mention import NAMES, Mentions, mentioned, merge_all
 from projector.taskrouter.span import Span
 
 _UNTOLD = (  # columns that keep the books, or say of a span what the span itself says
@@ -75,7 +75,7 @@ def _renamed(names: Mentions, callback: Callback, unit: Unit) -> Row:
     """
     place = (unit.kind, (unit.workspace_sid,) if unit.kind == "workspace" else (unit.workspace_sid, unit.sid))
     before = {field: value for field, (_, value) in names[place].names.items()} if place in names else {}
-    mentions([callback], names)
+    merge_all(names, mentioned(callback))
     after = {field: value for field, (_, value) in names[place].names.items()} if place in names else {}
     return {field: [before.get(field), value] for field, value in after.items() if before.get(field) != value}
 

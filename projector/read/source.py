@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from msgspec.structs import replace
 
 from projector.log import Log
-from projector.project import history, is_deletion
+from projector.project import history
 from projector.sink import Checkpoint
 from projector.taskrouter.callback import Unit, order_ms
 from projector.taskrouter.fold import State, fold
@@ -71,7 +71,7 @@ def state_at(source: Source, unit: Unit, at_ms: int) -> State | None:
     folded_to, start = (point.folded_to, _without_deletion(point.state)) if point else ("", None)
     since_ms = order_ms(folded_to) if folded_to else 0
     told = [each.callback for each in history(source.log, unit, source.position, since_ms, at_ms)]
-    told = [callback for callback in told if callback.order > folded_to and not is_deletion(callback)]
+    told = [callback for callback in told if callback.order > folded_to and not callback.is_deletion]
     return fold(unit, told, start).state if told or start else None
 
 

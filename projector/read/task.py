@@ -7,7 +7,7 @@ stamped up to the moment left it. An ended task stays, completed or canceled, un
 from typing import cast
 
 from projector import tables
-from projector.project import history, is_deletion
+from projector.project import history
 from projector.read.names import name_now
 from projector.read.source import Source, last_of, span_at, span_begun, state_at
 from projector.read.worker import offer_row
@@ -149,7 +149,7 @@ def _task_end(source: Source, unit: Unit, status: str | None, ended_ms: int | No
         return None
     if status is None:
         found = [each.callback for each in history(source.log, unit, source.position, ended_ms, ended_ms)]
-        return next((callback.identity for callback in reversed(found) if is_deletion(callback)), None)
+        return next((callback.identity for callback in reversed(found) if callback.is_deletion), None)
     own = _told_at(source, unit, ended_ms, f"task.{status}", None)
     return own or next((each.identity for each in _stamped(source, unit, ended_ms) if _states(each, status)), None)
 

@@ -49,6 +49,7 @@ class Instant(sa.types.TypeDecorator[int]):
         return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
+@lru_cache(maxsize=16_384)  # what ends and what begins share a moment, and a row has it in several columns
 def iso(ms: int) -> str:
     """Epoch milliseconds as ISO 8601 in UTC, milliseconds included."""
     return f"{_iso_second(ms // 1000)}.{ms % 1000:03d}Z"

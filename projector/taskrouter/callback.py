@@ -7,14 +7,13 @@ two deliveries of one Sid are compared. Everything else a feed sends is kept in 
 import hashlib
 import re
 from collections.abc import Mapping
-from functools import cached_property
-from typing import NamedTuple
+from typing import Annotated, NamedTuple, TypeAlias
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
 
-from projector.taskrouter.event_types import EVENT_TYPES, EventType, canonical
+from projector.taskrouter.event_types import DELETION, EVENT_TYPES, TASK, WORKER, EventType, canonical
 from projector.taskrouter.text import SID_MAX_LENGTH, canonical_json, clean, integer, moment_ms
 
 FUTURE_TOLERANCE_MS = 5 * 60 * 1000  # our decision (DESIGN 6): a stamp further ahead of its receipt is not believed
@@ -22,21 +21,26 @@ FUTURE_TOLERANCE_MS = 5 * 60 * 1000  # our decision (DESIGN 6): a stamp further 
 EVENT_SID = re.compile(r"EV[0-9a-fA-F]{32}")
 WORKSPACE_SID = re.compile(r"WS[0-9a-fA-F]{32}")
 
+Sid: TypeAlias = Annotated[str, Meta(min_length=1, max_length=SID_MAX_LENGTH)]
 
-class Fields(Struct, frozen=True, rename="pascal", kw_only=True, omit_defaults=True):
-    """The core parameters, under TaskRouter's names in snake_case. A missing one is None: keep what is known."""
+
+class Fields(Struct, frozen=True, gc=False, rename="pascal", kw_only=True, omit_defaults=True):
+    """The core parameters, under TaskRouter's names in snake_case. A missing one is None: keep what is known.
+
+    What is empty or too long to be a Sid is none: see `_tidied`.
+    """
 
     event_type: str = ""
-    sid: str | None = None
-    account_sid: str | None = None
-    workspace_sid: str = ""
+    sid: Sid | None = None
+    account_sid: Sid | None = None
+    workspace_sid: Annotated[str, Meta(max_length=SID_MAX_LENGTH)] = ""
     workspace_name: str | None = None
-    resource_sid: str | None = None
+    resource_sid: Sid | None = None
     timestamp: str | None = None
     timestamp_ms: str | None = None
-    operating_unit_sid: str | None = None
+    operating_unit_sid: Sid | None = None
 
-    task_sid: str | None = None
+    task_sid: Sid | None = None
     task_attributes: str | None = None
     task_priority: str | None = None
     task_assignment_status: str | None = None
@@ -47,26 +51,26 @@ class Fields(Struct, frozen=True, rename="pascal", kw_only=True, omit_defaults=T
     task_date_created: str | None = None
     task_queue_entered_date: str | None = None
     task_ignore_capacity: str | None = None
-    task_channel_sid: str | None = None
+    task_channel_sid: Sid | None = None
     task_channel_name: str | None = None
     task_channel_unique_name: str | None = None
     task_channel_optimized_routing: str | None = None
-    task_queue_sid: str | None = None
+    task_queue_sid: Sid | None = None
     task_queue_name: str | None = None
     task_queue_target_expression: str | None = None
-    workflow_sid: str | None = None
+    workflow_sid: Sid | None = None
     workflow_name: str | None = None
 
-    reservation_sid: str | None = None
+    reservation_sid: Sid | None = None
     reservation_version: str | None = None
     canceled_reason_code: str | None = None
 
-    worker_sid: str | None = None
+    worker_sid: Sid | None = None
     worker_name: str | None = None
     worker_attributes: str | None = None
-    worker_activity_sid: str | None = None
+    worker_activity_sid: Sid | None = None
     worker_activity_name: str | None = None
-    worker_previous_activity_sid: str | None = None
+    worker_previous_activity_sid: Sid | None = None
     worker_previous_activity_name: str | None = None
     worker_time_in_previous_activity_ms: str | None = None
     worker_version: str | None = None
@@ -76,17 +80,25 @@ class Fields(Struct, frozen=True, rename="pascal", kw_only=True, omit_defaults=T
     worker_channel_task_count: str | None = None
     worker_channel_capacity: str | None = None
 
-    activity_sid: str | None = None
+    activity_sid: Sid | None = None
     activity_name: str | None = None
     activity_available: str | None = None
 
 
-class Document(Struct, frozen=True):
+class Document(Struct, frozen=True, gc=False):
     """What the log stores for one callback: when and by which feed it came, and its parameters as received."""
 
     recorded_at: int
     source: str
     parameters: Fields
+
+
+class TextDocument(Struct, frozen=True):
+    """The same with every parameter."""
+
+    recorded_at: int
+    source: str
+    parameters: dict[str, str]
 
 
 class Unit(NamedTuple):
@@ -107,45 +119,36 @@ class Unit(NamedTuple):
         return cls(workspace_sid, kind, sid)
 
 
-class Callback(Struct, frozen=True, dict=True):
-    """One callback as the fold sees it. `recorded_ms` is its receipt, `live` whether it came by the webhook."""
+class Callback(Struct, frozen=True, gc=False):
+    """One callback as the fold sees it; all that follows from its fields is worked out once, by `Callback.of`."""
 
     fields: Fields
     identity: str
-    recorded_ms: int = 0
-    live: bool = True
+    recorded_ms: int  # its receipt
+    live: bool  # whether it came by the webhook
+    event_type: str  # in the reference page's spelling
+    known: EventType | None  # None for a type this release has never heard of
+    is_deletion: bool  # of its unit
+    at_ms: int  # when it happened, epoch milliseconds: its own stamp where it can be believed, else its receipt
+    timed_by_receipt: bool  # it carries no stamp that can be read and believed
+    version: int | None  # of its unit
+    order: str  # its place among the callbacks of its unit, as text that sorts: milliseconds, version, rank, Sid
 
-    @cached_property
-    def event_type(self) -> str:
-        """The EventType in the reference page's spelling."""
-        return canonical(self.fields.event_type)
-
-    @cached_property
-    def known(self) -> EventType | None:
-        """What is known of its EventType; None for a type this release has never heard of."""
-        return EVENT_TYPES.get(self.event_type)
-
-    @cached_property
-    def at_ms(self) -> int:
-        """When it happened, epoch milliseconds: its own stamp where it can be believed, else its receipt."""
-        return event_time_ms(stamp_ms(self.fields), self.recorded_ms)
-
-    @cached_property
-    def timed_by_receipt(self) -> bool:
-        """True when it carries no stamp that can be read and believed."""
-        stamp = stamp_ms(self.fields)
-        return stamp is None or stamp != self.at_ms
-
-    @cached_property
-    def order(self) -> str:
-        """Its place among the callbacks of its unit, as text that sorts: milliseconds, version, rank, Sid."""
-        known = self.known
-        version = unit_version(self.fields, known.kind) if known else None
-        rank = known.rank if known else DEFAULT_RANK
-        return order_key(self.at_ms, version, rank, self.identity)
+    @classmethod
+    def of(cls, fields: Fields, identity: str, recorded_ms: int = 0, live: bool = True) -> "Callback":
+        """The callback with these fields."""
+        event_type = canonical(fields.event_type)
+        known = EVENT_TYPES.get(event_type)
+        stamp = stamp_ms(fields)
+        at_ms = event_time_ms(stamp, recorded_ms)
+        version, rank = (None, DEFAULT_RANK) if known is None else (unit_version(fields, known.kind), known.rank)
+        order = order_key(at_ms, version, rank, identity)
+        by_receipt = stamp != at_ms
+        return cls(fields, identity, recorded_ms, live, event_type, known, rank == DELETION, at_ms, by_receipt, version, order)
 
 
 DEFAULT_RANK = 50
+VERSION_MAX = 10**12 - 2
 _UNIT_SID = {  # kind → the field that names its unit, and the prefix by which ResourceSid may stand in for it
     "task": ("task_sid", "WT"),
     "worker": ("worker_sid", "WK"),
@@ -159,8 +162,8 @@ _UNIT_SID = {  # kind → the field that names its unit, and the prefix by which
 
 def order_key(at_ms: int, version: int | None, rank: int, identity: str) -> str:
     """The tuple (milliseconds, version or −1, rank, Sid) as text whose byte order is the tuple's order."""
-    shifted = 0 if version is None else min(max(version, 0), 10**12 - 2) + 1
-    return f"{at_ms:015d}/{shifted:012d}/{rank:02d}/{identity}"
+    shifted = 0 if version is None else version + 1 if 0 <= version <= VERSION_MAX else 1 if version < 0 else VERSION_MAX + 1
+    return "%015d/%012d/%02d/%s" % (at_ms, shifted, rank, identity)  # noqa: UP031 (nearly twice as fast)
 
 
 def order_ms(order: str) -> int:
@@ -186,13 +189,9 @@ def stamp_ms(fields: Fields) -> int | None:
 
 def unit_version(fields: Fields, kind: str) -> int | None:
     """The version of the unit itself: versions of different things are never compared."""
-    match kind:
-        case "task":
-            return integer(fields.task_version)
-        case "worker":
-            return integer(fields.worker_version)
-        case _:
-            return None
+    if kind == TASK:
+        return integer(fields.task_version)
+    return integer(fields.worker_version) if kind == WORKER else None
 
 
 def unit_of(fields: Fields) -> Unit | None:
@@ -205,40 +204,41 @@ def unit_of(fields: Fields) -> Unit | None:
 
 
 _decode = msgspec.json.Decoder(Document).decode
-_SID_FIELDS = tuple(name for name in Fields.__struct_fields__ if name.endswith("_sid"))
+_decode_text = msgspec.json.Decoder(TextDocument).decode
+_CORE = {field.encode_name: field.name for field in msgspec.structs.fields(Fields)}
+_SIDS = frozenset(name for name, field in _CORE.items() if field == "sid" or field.endswith("_sid"))
 
 
 def read(state: bytes, originator_id: str) -> Callback:
     """The callback stored under `originator_id` (`<WorkspaceSid>/<identity>`) as the document `state`."""
-    document = _decode(state)
-    return Callback(
-        fields=_tidy(document.parameters, b"u0000" in state),
-        identity=originator_id.partition("/")[2],
-        recorded_ms=document.recorded_at,
-        live=document.source == "callback",
-    )
+    try:
+        if b"u0000" in state:
+            raise msgspec.ValidationError
+        document = _decode(state)
+        recorded_at, source, fields = document.recorded_at, document.source, document.parameters
+    except msgspec.ValidationError:
+        text = _decode_text(state)
+        recorded_at, source, fields = text.recorded_at, text.source, _tidied(text.parameters)
+    identity = originator_id[originator_id.index("/") + 1 :]
+    return Callback.of(_with_unit(fields), identity, recorded_at, source == "callback")
 
 
 def fields_of(parameters: Mapping[str, str]) -> Fields:
     """The core of a callback's parameters, each a text."""
-    fields = msgspec.convert(parameters, Fields)
-    return _tidy(fields, any("\0" in value for value in parameters.values()))
+    return _with_unit(_tidied(parameters))
 
 
-def _tidy(fields: Fields, has_nul: bool) -> Fields:
-    """No NUL in any value; no Sid that is empty or too long to be one; the unit's own Sid, if only ResourceSid tells it.
+def _tidied(parameters: Mapping[str, str]) -> Fields:
+    """No NUL in any value; no Sid that is empty or too long to be one."""
+    told = {}
+    for name, value in parameters.items():
+        if name in _CORE and (name not in _SIDS or 0 < len(value) <= SID_MAX_LENGTH):
+            told[name] = clean(value)
+    return msgspec.convert(told, Fields)
 
-    (In place: nobody else holds it yet.)
-    """
-    if has_nul:
-        for name in Fields.__struct_fields__:
-            value = getattr(fields, name)
-            if value is not None:
-                force_setattr(fields, name, clean(value))
-    for name in _SID_FIELDS:
-        value = getattr(fields, name)
-        if value is not None and not 0 < len(value) <= SID_MAX_LENGTH:
-            force_setattr(fields, name, None if name != "workspace_sid" else "")
+
+def _with_unit(fields: Fields) -> Fields:
+    """With the unit's own Sid, if only ResourceSid tells it. (In place: nobody else holds it yet.)"""
     known = EVENT_TYPES.get(canonical(fields.event_type))
     if known is not None:
         name, prefix = _UNIT_SID[known.kind]

@@ -19,13 +19,8 @@ class EventType(Struct, frozen=True):
     rank: int
     effect: str
 
-    @property
-    def is_deletion(self) -> bool:
-        """Terminal for its unit, and sorted last in it."""
-        return self.rank == DELETION
 
-
-DELETION = 99
+DELETION = 99  # the rank of what is terminal for its unit and sorted last in it
 _LATEST = 50
 
 EVENT_TYPES: dict[str, EventType] = {

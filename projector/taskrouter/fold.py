@@ -104,7 +104,7 @@ def lines(entity: Struct) -> dict[type[Struct], Line]:
 
 def _step(state: State, callback: Callback, closed: list[Struct]) -> State:
     head, parts = state
-    if callback.known is not None and callback.known.is_deletion:
+    if callback.is_deletion:
         head = deleted(head, callback)
         return State(task.seen(head, callback.at_ms) if isinstance(head, task.Task) else head, parts)
     head = ENTITIES[callback.known.kind].evolve(counted(head, callback), callback) if callback.known else head

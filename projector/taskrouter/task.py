@@ -150,9 +150,9 @@ def last_spans(task: Task) -> tuple[Span, ...]:
 def _described(task: Task, callback: Callback) -> Task:
     fields = callback.fields
     attributes = canonical_json(fields.task_attributes)
-    priority, version = integer(fields.task_priority), integer(fields.task_version)
+    priority, version = integer(fields.task_priority), callback.version
     ignore_capacity = boolean(fields.task_ignore_capacity)
-    stated_creation = moment_ms(fields.task_date_created)
+    created_ms = task.created_ms if task.created_ms is not None else moment_ms(fields.task_date_created)
     return replace(
         task,
         first_seen_ms=seen(task, callback.at_ms).first_seen_ms,
@@ -166,7 +166,7 @@ def _described(task: Task, callback: Callback) -> Task:
         workflow_sid=fields.workflow_sid or task.workflow_sid,
         workflow_name=fields.workflow_name or task.workflow_name,
         transfer_status=_TRANSFER_STATUS.get(callback.event_type, task.transfer_status),
-        created_ms=stated_creation if task.created_ms is None else task.created_ms,
+        created_ms=created_ms,
         version=task.version if version is None else version,
     )
 

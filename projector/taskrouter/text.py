@@ -28,9 +28,12 @@ def integer(text: str | None) -> int | None:
     if text is None or len(text) > 20:
         return None
     try:
-        return max(-INT64_MAX, min(INT64_MAX, int(text)))
+        number = int(text)
     except ValueError:
         return None
+    if -INT64_MAX <= number <= INT64_MAX:
+        return number
+    return INT64_MAX if number > 0 else -INT64_MAX
 
 
 def boolean(text: str | None) -> bool | None:
@@ -49,7 +52,7 @@ def moment_ms(text: str | None) -> int | None:
     number = integer(text)
     if number is None:
         return None
-    ms = number * 1000 if abs(number) < 10**11 else number
+    ms = number * 1000 if -(10**11) < number < 10**11 else number
     return ms if EARLIEST_MS <= ms <= LATEST_MS else None
 
 
@@ -63,8 +66,7 @@ def canonical_json(text: str | None) -> str | None:
     if text is None or len(text) > JSON_MAX_LENGTH:
         return None
     try:
-        value = json.loads(text, parse_int=_json_integer, parse_float=_json_float, parse_constant=_refuse)
-        return json.dumps(_storable(value, JSON_MAX_DEPTH), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return _encode(_storable(_decode(text), JSON_MAX_DEPTH))
     except (ValueError, RecursionError):
         return None
 
@@ -81,6 +83,10 @@ def _json_float(digits: str) -> float:
 
 def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is not JSON")
+
+
+_decode = json.JSONDecoder(parse_int=_json_integer, parse_float=_json_float, parse_constant=_refuse).decode
+_encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
 
 def _storable(value: Any, depth: int) -> Any:

@@ -107,7 +107,7 @@ def last_spans(worker: Worker) -> tuple[Span, ...]:
 
 def _described(worker: Worker, callback: Callback) -> Worker:
     fields = callback.fields
-    version = integer(fields.worker_version)
+    version = callback.version
     return replace(
         _attributed(worker, callback),
         version=worker.version if version is None else version,
