@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 FOR ?=
 
-.PHONY: help demo test test-crash test-long lint format clean
+.PHONY: help demo test test-crash test-long bench lint format clean
 
 help:  ## Print this list.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -31,6 +31,9 @@ test-crash: .venv/ready-dev  ## More cycles of the crash tests: CYCLES=200 SEED=
 test-long: .venv/ready-dev  ## The laws over many more histories: HISTORIES=100000 in memory, HISTORIES_DB=2000 on each database.
 	PROJECTOR_HISTORIES=$(or $(HISTORIES),100000) PROJECTOR_HISTORIES_DB=$(or $(HISTORIES_DB),2000) \
 	$(BIN)/python -m pytest -n 2 --dist worksteal tests/test_laws.py tests/test_naive.py
+
+bench: .venv/ready-dev  ## The benchmarks, on both databases: ONLY="P1 P2" ROUNDS=5 JSON=bench.json.
+	@$(BIN)/python -m tests.bench $(ONLY) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(JSON),--json $(JSON))
 
 lint: .venv/ready-dev  ## Style, types, and that imports go one way.
 	$(BIN)/ruff check .
