@@ -43,7 +43,7 @@ _NOTIFICATIONS = (
     " AND (json_array_length(?) = 0 OR topic IN (SELECT value FROM json_each(?))) ORDER BY notification_id LIMIT ?"
 )
 _LAST = "SELECT notification_id, state FROM stored_events ORDER BY notification_id DESC LIMIT 1"
-_STORED = "SELECT originator_id, state FROM stored_events WHERE originator_id = ?"
+_STORED = "SELECT originator_id, state FROM stored_events WHERE originator_id IN (SELECT value FROM json_each(?))"
 _INSERT = "INSERT INTO stored_events (originator_id, originator_version, topic, state, unit, at_ms) VALUES (?, 1, ?, ?, ?, ?)"
 _QUARANTINE = (
     "INSERT INTO intake_quarantine (digest, reason, source, body, first_received_ms, times) VALUES (?, ?, ?, ?, ?, 1)"
@@ -68,11 +68,8 @@ class SQLiteLog(SQLiteApplicationRecorder):
         with self._writing() as cursor:
             last = cursor.execute(_LAST).fetchone()
             now_ms = time.time_ns() // 1_000_000
-            stored = {}
-            for arrival in arrivals:
-                if isinstance(arrival, Entry) and (row := cursor.execute(_STORED, (arrival.originator_id,)).fetchone()):
-                    stored[row["originator_id"]] = row["state"]
-            decision = decide(arrivals, stored)
+            origins = msgspec.json.encode([arrival.originator_id for arrival in arrivals if isinstance(arrival, Entry)]).decode()
+            decision = decide(arrivals, dict(cursor.execute(_STORED, (origins,)).fetchall()))
             cursor.executemany(_INSERT, rows(decision.new, now_ms, last["state"] if last else None))
             for rejected in decision.rejected:
                 values = (rejected.digest, rejected.reason, rejected.source, rejected.body, now_ms)

@@ -225,7 +225,13 @@ def read(state: bytes, originator_id: str) -> Callback:
 
 def fields_of(parameters: Mapping[str, str]) -> Fields:
     """The core of a callback's parameters, each a text."""
-    return _with_unit(_tidied(parameters))
+    try:
+        if "\0" in "".join(parameters.values()):
+            raise msgspec.ValidationError
+        fields = msgspec.convert(parameters, Fields)
+    except msgspec.ValidationError:
+        fields = _tidied(parameters)
+    return _with_unit(fields)
 
 
 def _tidied(parameters: Mapping[str, str]) -> Fields:
