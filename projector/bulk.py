@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 from zlib import crc32
 
+import msgspec
 import sqlalchemy as sa
 from psycopg.sql import SQL, Identifier
 from sqlalchemy.dialects import postgresql, sqlite
@@ -25,10 +26,10 @@ _2000_MS = 946_684_800_000  # PostgreSQL counts from there, in microseconds
 
 def insert(connection: sa.Connection, table: sa.Table, columns: Sequence[str], rows: Rows) -> None:
     """Write rows none of which is there."""
-    if connection.dialect.name == "sqlite":
-        _write(connection, _insert, table, columns, rows)
-    elif rows:
+    if connection.dialect.name == "postgresql" and len(rows) >= COPY_ROWS:
         _copy(connection, Identifier(table.name), table, columns, rows)
+    else:
+        _write(connection, _insert, table, columns, rows)
 
 
 def upsert(connection: sa.Connection, table: sa.Table, columns: Sequence[str], rows: Rows) -> None:
@@ -41,11 +42,6 @@ def merge(connection: sa.Connection, table: sa.Table, columns: Sequence[str], ro
     _write(connection, _merge, table, columns, rows)
 
 
-def insert_once(connection: sa.Connection, table: sa.Table, columns: Sequence[str], rows: Rows) -> None:
-    """Write the rows that are not there yet."""
-    _write(connection, _insert_once, table, columns, rows)
-
-
 def add_up(connection: sa.Connection, table: sa.Table, columns: Sequence[str], rows: Rows) -> None:
     """Write rows by primary key; what is there already is added to in column `times`."""
     _write(connection, _add_up, table, columns, rows)
@@ -54,6 +50,31 @@ def add_up(connection: sa.Connection, table: sa.Table, columns: Sequence[str], r
 def delete_from(connection: sa.Connection, table: sa.Table, columns: Sequence[str], rows: Rows) -> None:
     """Delete the rows that have these values, or those from `n` on; `started_at` is where to begin looking, so that a long history is not read."""
     _write(connection, _delete, table, columns, rows)
+
+
+def select_among(
+    connection: sa.Connection, table: sa.Table, columns: Sequence[str], key: Sequence[str], keys: Rows
+) -> sa.CursorResult[Any]:
+    """These columns of the rows whose `key` columns are among these values, by index on both databases."""
+    given: Any
+    if connection.dialect.name == "sqlite":
+        given = msgspec.json.encode(keys).decode()
+    else:
+        given = {f"given_{name}": list(values) for name, values in zip(key, zip(*keys, strict=True), strict=True)}
+    statement = _among(connection.dialect.name, table, tuple(columns), tuple(key))
+    return connection.execute(statement, given if isinstance(given, dict) else {"given": given})
+
+
+@lru_cache(maxsize=256)
+def _among(dialect: str, table: sa.Table, columns: tuple[str, ...], key: tuple[str, ...]) -> Any:
+    if dialect == "sqlite":
+        each = sa.func.json_each(sa.bindparam("given", type_=sa.Text)).table_valued("value").c.value
+        given: list[Any] = [sa.func.json_extract(each, f"$[{place}]") for place in range(len(key))]
+    else:
+        arrays = (sa.bindparam(f"given_{name}", type_=postgresql.ARRAY(_element(table.c[name].type))) for name in key)
+        given = [*sa.func.unnest(*arrays).table_valued(*key).render_derived().c]
+    among = sa.tuple_(*(table.c[name] for name in key)).in_(sa.select(*given))
+    return sa.select(*(table.c[name] for name in columns)).where(among)
 
 
 # A statement over rows that are given: the table, the columns, the rows' values by column name.
@@ -85,10 +106,6 @@ def _merge(table: sa.Table, columns: Sequence[str], given: Any) -> Any:
         for column in (field, order):
             changes[column] = sa.case((newer, new[column]), else_=c[column])
     return statement.on_conflict_do_update(index_elements=_key(table), set_=changes, where=sa.or_(earlier, *newer_names))
-
-
-def _insert_once(table: sa.Table, columns: Sequence[str], given: Any) -> Any:
-    return _insert(table, columns, given).on_conflict_do_nothing()
 
 
 def _add_up(table: sa.Table, columns: Sequence[str], given: Any) -> Any:
@@ -141,11 +158,24 @@ def _as_stored(
 ) -> list[tuple[Any, ...]]:
     """The rows with their moments as the database stores them, their values in the statement's order."""
     by_column: list[Sequence[Any]] = list(zip(*rows, strict=True))
+    moments = _Moments(moment)
     for place, name in enumerate(columns):
         if isinstance(table.c[name].type, Instant):
-            by_column[place] = [None if ms is None else moment(ms) for ms in by_column[place]]
+            by_column[place] = list(map(moments.__getitem__, by_column[place]))
     ordered = by_column if places is None else [by_column[place] for place in places]
     return list(zip(*ordered, strict=True))
+
+
+class _Moments(dict[int | None, object]):
+    """Milliseconds → what the database stores; a row has the same moment in several columns."""
+
+    def __init__(self, stored: Callable[[int], object]) -> None:
+        super().__init__({None: None})
+        self._stored = stored
+
+    def __missing__(self, ms: int) -> object:
+        value = self[ms] = self._stored(ms)
+        return value
 
 
 def _microseconds(ms: int) -> int:

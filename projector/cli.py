@@ -91,11 +91,12 @@ def run() -> None:
     """
     from projector import logs
     from projector.follow import follow
-    from projector.processes import stop_on_signals
+    from projector.processes import collect_seldom, stop_on_signals
 
     stop = stop_on_signals()
     _tend_parent()
     logs.configure()
+    collect_seldom()
     config = _config()
     _check(config, web=False)
     follow(config, stop)
@@ -242,9 +243,11 @@ def rebuild(jobs: int) -> None:
     Example: projector rebuild --jobs 2
     """
     from projector import logs
+    from projector.processes import collect_seldom
     from projector.rebuild import rebuild as make_anew
 
     logs.configure()
+    collect_seldom()
     config = _config()
     _check_migrated(config)
     with progress_bar("rebuild") as progress:
@@ -263,9 +266,11 @@ def verify(as_json: bool) -> None:
     Example: projector verify --json
     """
     from projector import logs
+    from projector.processes import collect_seldom
     from projector.verify import verify as compare
 
     logs.configure()
+    collect_seldom()
     config = _config()
     _check_migrated(config)
     with progress_bar("verify") as progress:

@@ -1,5 +1,6 @@
 """Processes that belong together: started together, ended together, restarted when one dies alone."""
 
+import gc
 import os
 import signal
 import socket
@@ -61,6 +62,13 @@ def end_with_parent(parent: int | None = None) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, name="parent watch", daemon=True).start()
+
+
+def collect_seldom() -> None:
+    """Let Python look for garbage seldom: folding makes millions of objects and no cycles, and each look would pass over all of them."""
+    gc.collect()
+    gc.freeze()  # what is imported stays
+    gc.set_threshold(100_000, 50, 100)
 
 
 def check_port(host: str, port: int) -> None:

@@ -23,7 +23,7 @@ from projector.taskrouter.fold import Folding, State, fold, with_deletion_of
 from projector.taskrouter.mention import Heard
 from projector.taskrouter.text import LATEST_MS
 
-PAGE = 2_000
+PAGE = 20_000  # of a loop that is behind: the larger, the fewer times a row is written
 CHECKPOINT_EVERY = 200  # callbacks of one unit: what a late one re-folds at most, beside its page
 
 logger = logging.getLogger(__name__)

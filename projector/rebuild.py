@@ -31,7 +31,7 @@ from projector.errors import NotRebuilt, StandingBy
 from projector.fresh import Fresh, fresh_tables
 from projector.lease import Lease
 from projector.log import EVERY_UNIT, Log, Units, open_log
-from projector.processes import end_with_parent
+from projector.processes import collect_seldom, end_with_parent
 from projector.project import project
 from projector.rows import COLUMNS, STORED, VALUES_OF, Values
 from projector.sink import Batch
@@ -138,6 +138,7 @@ def _begin_part(done: Any, parent: int) -> None:
     _done = done
     end_with_parent(parent)
     logs.configure()
+    collect_seldom()
 
 
 def _fold_told(log_url: str, fresh_url: str, name: str, units: Units, upto: int, part: int) -> Share:

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
 from projector import tables
-from projector.bulk import add_up, delete_from, insert_once, merge, upsert
+from projector.bulk import add_up, delete_from, insert, merge, select_among, upsert
 from projector.database import WRITES
 from projector.errors import Misconfigured, NotMigrated, StandingBy, StoreUnavailable
 from projector.lease import Lease
@@ -220,29 +220,22 @@ def _errors() -> Iterator[None]:
         raise
 
 
-def _load(connection: sa.Connection, kind: str, keys: Sequence[tuple[str, str]]) -> dict[Unit, State]:
+def _load(connection: sa.Connection, kind: str, keys: Sequence[tuple[str, ...]]) -> dict[Unit, State]:
+    owner = ("workspace_sid",) if kind == "workspace" else ("workspace_sid", f"{kind}_sid")
+    keys = [key[: len(owner)] for key in keys]
     head_type = type(ENTITIES[kind].initial)
-    table = TABLE_OF[head_type]
-    heads = connection.execute(_among(table, head_type, (table.c.workspace_sid, table.c[f"{kind}_sid"]), keys)).mappings()
-    parts: dict[tuple[str, str], dict[str, Any]] = defaultdict(dict)
-    if part_type := PARTS.get(kind):
-        table = TABLE_OF[part_type]
-        owner = (table.c.workspace_sid, table.c[f"{kind}_sid"])
-        for row in connection.execute(_among(table, part_type, owner, keys)).mappings():
-            if row["last_event_sid"] is not None:  # a channel that was only mentioned is no part yet
-                parts[row["workspace_sid"], row[f"{kind}_sid"]][row[PART_KEY[part_type]]] = state_of(part_type, row)
-    found = {}
-    for row in heads:
+    found: dict[Unit, State] = {}
+    for row in select_among(connection, TABLE_OF[head_type], COLUMNS[head_type], owner, keys).mappings():
         head = state_of(head_type, row)
         if not is_only_mentioned(head):
-            unit = head_unit(kind, row)
-            found[unit] = State(head, parts.get((unit.workspace_sid, unit.sid), {}))
+            found[head_unit(kind, row)] = State(head, {})
+    part_type = PARTS.get(kind)
+    if part_type is not None and found:
+        owners = [(unit.workspace_sid, unit.sid) for unit in found]
+        for row in select_among(connection, TABLE_OF[part_type], COLUMNS[part_type], owner, owners).mappings():
+            if row["last_event_sid"] is not None:  # a channel that was only mentioned is no part yet
+                found[head_unit(kind, row)].parts[row[PART_KEY[part_type]]] = state_of(part_type, row)
     return found
-
-
-def _among(table: sa.Table, state: Any, owner: tuple[Any, Any], keys: Sequence[tuple[str, str]]) -> sa.Select[Any]:
-    """The state's columns of the rows whose owner is among these keys, by index on both databases."""
-    return sa.select(*(table.c[name] for name in COLUMNS[state])).where(sa.tuple_(*owner).in_(keys))
 
 
 def _save_states(connection: sa.Connection, batch: Batch) -> None:
@@ -272,8 +265,8 @@ def _save_history(connection: sa.Connection, batch: Batch) -> None:
     for (kind, names), lines in wrong.items():
         delete_from(connection, HISTORY_OF[kind], names, lines)
     for kind, written in ended.items():
-        upsert(connection, HISTORY_OF[kind], COLUMNS[kind], written)
-    insert_once(connection, tables.stated_capacity, COLUMNS[Stated], [VALUES_OF[Stated](each) for each in batch.stated])
+        insert(connection, HISTORY_OF[kind], COLUMNS[kind], written)
+    insert(connection, tables.stated_capacity, COLUMNS[Stated], [VALUES_OF[Stated](each) for each in batch.stated])
 
 
 def _save_names(connection: sa.Connection, batch: Batch) -> None:

@@ -60,7 +60,7 @@ class State(NamedTuple):
 
 
 class Folding(NamedTuple):
-    """What a fold comes to: the state, and the spans it closed and the gaps it revealed, oldest first."""
+    """What a fold comes to: the state, and the spans it closed and the gaps it revealed, of each line the oldest first."""
 
     state: State
     closed: list[Struct]
@@ -68,11 +68,27 @@ class Folding(NamedTuple):
 
 def fold(unit: Unit, callbacks: Iterable[Callback], state: State | None = None) -> Folding:
     """The unit after these callbacks, given in order; `state` is what was folded before them."""
-    current = initial(unit) if state is None else _unsettled(state)
-    closed: list[Struct] = []
+    head, parts = initial(unit) if state is None else _unsettled(state)
+    parts = dict(parts)
+    evolve, part_after = ENTITIES[unit.kind].evolve, _PART_AFTER.get(unit.kind)
+    told: list[Callback] = []
     for callback in callbacks:
-        current = _step(current, callback, closed)
-    return Folding(_settled(current), closed)
+        if callback.is_deletion:
+            head = deleted(head, callback)
+            if isinstance(head, task.Task):
+                head = task.seen(head, callback.at_ms)
+        elif callback.known is not None:  # else a newer release stored it under this unit: it is ignored
+            told.append(callback)
+            head = evolve(head, callback)
+            if part_after is not None:
+                part_after(head, parts, callback)
+    closed: list[Struct] = list(head.closed)
+    head = counted(head, told)
+    for sid, part in parts.items():
+        if part.closed:
+            closed += part.closed
+            parts[sid] = replace(part, closed=())
+    return Folding(_settled(State(head, parts)), closed)
 
 
 def initial(unit: Unit) -> State:
@@ -102,42 +118,30 @@ def lines(entity: Struct) -> dict[type[Struct], Line]:
     return found
 
 
-def _step(state: State, callback: Callback, closed: list[Struct]) -> State:
-    head, parts = state
-    if callback.is_deletion:
-        head = deleted(head, callback)
-        return State(task.seen(head, callback.at_ms) if isinstance(head, task.Task) else head, parts)
-    head = ENTITIES[callback.known.kind].evolve(counted(head, callback), callback) if callback.known else head
-    if head.closed:
-        closed.extend(head.closed)
-        head = replace(head, closed=())
-    after = _part_after(head, parts, callback)
-    if after is None:
-        return State(head, parts)
-    sid, part = after
-    if part.closed:
-        closed.extend(part.closed)
-        part = replace(part, closed=())
-    return State(head, {**parts, sid: part})
+def _reservation_after(head: Head, parts: dict[str, Part], callback: Callback) -> None:
+    """Put the task's reservation that this callback is about, as it is after it, among its parts."""
+    sid = callback.fields.reservation_sid
+    if sid is None or not callback.event_type.startswith("reservation."):
+        return
+    offer = parts.get(sid)
+    if offer is None:
+        offer = Reservation(workspace_sid=head.workspace_sid, task_sid=cast("task.Task", head).task_sid, reservation_sid=sid)
+    parts[sid] = reservation.evolve(cast("Reservation", offer), callback)
 
 
-def _part_after(head: Head, parts: dict[str, Part], callback: Callback) -> tuple[str, Part] | None:
-    """The part this callback speaks of, after it: a task's reservation, a worker's channel."""
-    if isinstance(head, task.Task) and callback.event_type.startswith("reservation."):
-        sid = callback.fields.reservation_sid
-        if sid is None:
-            return None
-        offer = parts.get(sid) or Reservation(workspace_sid=head.workspace_sid, task_sid=head.task_sid, reservation_sid=sid)
-        return sid, reservation.evolve(cast("Reservation", offer), callback)
-    if isinstance(head, worker.Worker) and callback.event_type in worker_channel.EVENT_TYPES:
-        sid = callback.fields.task_channel_sid
-        if sid is None:
-            return None
-        channel = parts.get(sid) or WorkerChannel(
-            workspace_sid=head.workspace_sid, worker_sid=head.worker_sid, task_channel_sid=sid
-        )
-        return sid, worker_channel.evolve(cast("WorkerChannel", channel), callback)
-    return None
+def _channel_after(head: Head, parts: dict[str, Part], callback: Callback) -> None:
+    """The same for the worker's channel."""
+    sid = callback.fields.task_channel_sid
+    if sid is None or callback.event_type not in worker_channel.EVENT_TYPES:
+        return
+    channel = parts.get(sid)
+    if channel is None:
+        worker_sid = cast("worker.Worker", head).worker_sid
+        channel = WorkerChannel(workspace_sid=head.workspace_sid, worker_sid=worker_sid, task_channel_sid=sid)
+    parts[sid] = worker_channel.evolve(cast("WorkerChannel", channel), callback)
+
+
+_PART_AFTER = {"task": _reservation_after, "worker": _channel_after}
 
 
 def _settled(state: State) -> State:

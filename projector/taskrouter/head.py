@@ -4,6 +4,7 @@ A deletion is a register of its own, not a step in the order: its stamp may lie 
 recorded with the worker's *creation* time), so it neither makes later callbacks late nor is made late by them.
 """
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 from msgspec import Struct
@@ -25,19 +26,22 @@ class Head(Struct, frozen=True, kw_only=True):
     deletion_order: str | None = None  # order key of its deletion
     deletion_received_ms: int | None = None  # receipt of its deletion, when it came live
     deleted_ms: int | None = None  # when the deletion took effect
-    closed: Closed = ()  # what its last callback closed or revealed, until the fold hands it out; never stored
+    closed: Closed = ()  # what its last callbacks closed or revealed, until the fold hands it out; never stored
 
 
 H = TypeVar("H", bound=Head)
 
 
-def counted(head: H, callback: Callback) -> H:
-    """The head after one more callback, whatever that callback said; not for a deletion."""
+def counted(head: H, told: Sequence[Callback]) -> H:
+    """The head after so many callbacks more, deletions apart, whatever they said; what they closed is handed out."""
+    if not told:
+        return head
     return replace(
         head,
-        folded_to=callback.order,
-        callback_count=head.callback_count + 1,
-        timed_by_receipt_count=head.timed_by_receipt_count + callback.timed_by_receipt,
+        folded_to=told[-1].order,
+        callback_count=head.callback_count + len(told),
+        timed_by_receipt_count=head.timed_by_receipt_count + sum(callback.timed_by_receipt for callback in told),
+        closed=(),
     )
 
 

@@ -61,13 +61,13 @@ class Heard:
     def __init__(self) -> None:
         self.event_types: Counter[str] = Counter()
         self.stated: list[Stated] = []  # every WorkerChannelCapacity; whoever writes them may clear it
-        self._said: tuple[dict[tuple[str | None, ...], _Said], ...] = tuple({} for _ in _SPOKEN)
+        self._said = tuple((words, rows, dict[tuple[str | None, ...], _Said]()) for words, rows in _SPOKEN)
 
     def hear(self, callback: Callback) -> None:
         """Take in one more."""
         fields, at_ms, order = callback.fields, callback.at_ms, callback.order
         self.event_types[fields.event_type] += 1
-        for (words, rows), heard in zip(_SPOKEN, self._said, strict=True):
+        for words, rows, heard in self._said:
             what = words(fields)
             said = heard.get(what)
             if said is None:
@@ -86,7 +86,7 @@ class Heard:
     def mentions(self) -> Mentions:
         """All that was mentioned: `(table, key)` → Mention."""
         merged: Mentions = {}
-        for heard in self._said:
+        for _, _, heard in self._said:
             for said in heard.values():
                 for table, key, values in said.rows:
                     mention = merged.get((table, key))

@@ -227,6 +227,8 @@ def _moved(task: Task, callback: Callback) -> Task:
     elif sid != task.task_queue_sid:
         stated = moment_ms(fields.task_queue_entered_date)
         entered_ms = stated if stated is not None else callback.at_ms
+    elif name == task.task_queue_name:
+        return task
     return replace(task, task_queue_sid=sid, task_queue_name=name, queue_entered_ms=entered_ms)
 
 

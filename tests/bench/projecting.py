@@ -8,6 +8,7 @@ from sqlalchemy.engine import URL
 
 from projector.database import database_url, disposing, open_engine
 from projector.log import open_log
+from projector.processes import collect_seldom
 from projector.project import project
 from projector.table_sink import TableSink
 from tests.bench.callbacks import write_with_veteran
@@ -76,7 +77,8 @@ def _rate(run: Run, original: URL, callbacks: int) -> float:
 
 
 def catch_up(url: str) -> tuple[int, float]:
-    """Project what is waiting: how many callbacks, in how many seconds."""
+    """Project what is waiting, as `projector run` does: how many callbacks, in how many seconds."""
+    collect_seldom()
     with closing(open_log(database_url(url))) as log, disposing(open_engine(database_url(url))) as engine:
         sink = TableSink(engine)
         before = sink.position()
