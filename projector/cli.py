@@ -296,7 +296,7 @@ def _tend_parent() -> None:
 
 
 def _check_migrated(config: "Config") -> None:
-    from projector.migrate import check_migrated
+    from projector.revision import check_migrated
 
     check_migrated(config.database_url)
 

@@ -33,14 +33,15 @@ def database_url(text: str) -> URL:
             raise Misconfigured(f"PROJECTOR_DATABASE_URL names {other}; sqlite and postgresql are supported.")
 
 
-def open_engine(url: URL, *, patient: bool = False) -> sa.Engine:
+def open_engine(url: URL, *, patient: bool = False, passing: bool = False) -> sa.Engine:
     """An engine over the tables. Nothing is connected yet. Its errors do not quote what was written: that may be people's names.
 
-    With `patient` a statement may take as long as it takes: an index over years is not made within a minute.
+    With `patient` a statement may take as long as it takes: an index over years is not made within a minute. `passing` is for a
+    SQLite file that nobody reads before it is whole and that is thrown away when something goes wrong: nothing of it is synced.
     """
     if url.get_backend_name() == "sqlite":
         engine = sa.create_engine(url, connect_args={"timeout": 5, "isolation_level": None}, hide_parameters=True)
-        sa.event.listen(engine, "connect", _prepare_sqlite)
+        sa.event.listen(engine, "connect", _prepare_passing_sqlite if passing else _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
         return engine
     options = f"{url.query.get('options', '')} -c lock_timeout=3000 -c statement_timeout={0 if patient else 60_000} -c idle_in_transaction_session_timeout=10000"
@@ -64,6 +65,12 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     # Large enough that catching up does not wait for each page to be written home, and reads it back, many times over.
     connection.execute("PRAGMA cache_size=-65536")  # KiB
     connection.execute("PRAGMA wal_autocheckpoint=16384")  # pages: 64 MiB
+
+
+def _prepare_passing_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.execute("PRAGMA journal_mode=MEMORY")
+    connection.execute("PRAGMA synchronous=OFF")
+    connection.execute("PRAGMA cache_size=-65536")  # KiB
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

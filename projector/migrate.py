@@ -13,16 +13,16 @@ import psycopg
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config as AlembicConfig
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine import URL
 
 import migrations
 from projector.database import disposing, open_engine
-from projector.errors import LogMismatch, NotMigrated
+from projector.errors import NotMigrated
 from projector.grants import give, held
 from projector.log.open import log_path
-from projector.table_sink import reading, writing
+from projector.revision import current_revision
+from projector.table_sink import writing
 from projector.tables.views import VIEWS, drop_views, make_views
 
 LOCK = 0x70726F6A  # "proj"
@@ -35,7 +35,7 @@ def migrate(url: URL, revision: str = "head") -> str | None:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
         alembic.attributes["connection"] = connection
-        current = MigrationContext.configure(connection).get_current_revision()
+        current = current_revision(connection)
         known = {script.revision for script in ScriptDirectory.from_config(alembic).walk_revisions()}
         if current is not None and current not in known:
             raise NotMigrated(f"The database is at revision {current}, which this release does not know. Run a newer release.")
@@ -44,7 +44,7 @@ def migrate(url: URL, revision: str = "head") -> str | None:
             return current  # nothing is touched: views and grants stay as they are
         with _views_apart(connection, head):
             (command.downgrade if revision == "base" or (current or "") > revision else command.upgrade)(alembic, revision)
-        return MigrationContext.configure(connection).get_current_revision()
+        return current_revision(connection)
 
 
 @contextmanager
@@ -62,23 +62,9 @@ def _views_apart(connection: sa.Connection, head: str | None) -> Iterator[None]:
             raise NotMigrated(f"Something of yours depends on a view to be made anew: {detail} Drop it first.") from error
         raise
     yield
-    if MigrationContext.configure(connection).get_current_revision() == head:
+    if current_revision(connection) == head:
         make_views(connection)
         give(driver, schema, grants)
-
-
-def check_migrated(url: URL) -> None:
-    """Refuse tables of another release, and files that are not there, which a look would make. Raises `NotMigrated`, `LogMismatch`."""
-    if url.get_backend_name() == "sqlite":
-        if not Path(url.database or "").exists():
-            raise NotMigrated(f"There is no database {url.database} here. Run `projector migrate` to make one.")
-        if not log_path(url).exists():
-            raise LogMismatch(f"The log {log_path(url)} is not beside the tables. Put it back: it holds every callback.")
-    with disposing(open_engine(url)) as engine, reading(engine) as connection:
-        current = MigrationContext.configure(connection).get_current_revision()
-    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
-    if current != head:
-        raise NotMigrated(f"The tables are at revision {current or 'none'}, this release needs {head}. Run `projector migrate`.")
 
 
 def alembic_config() -> AlembicConfig:

@@ -150,7 +150,7 @@ def _fold_told(log_url: str, fresh_url: str, name: str, units: Units, upto: int,
 
 def _fold_part(log_url: str, fresh_url: str, name: str, units: Units, upto: int, tell: Callable[[int], None]) -> Share:
     """One part of all units, from nothing to a position; what it shares with other parts is kept back."""
-    with closing(open_log(database_url(log_url))) as log, disposing(open_engine(database_url(fresh_url))) as engine:
+    with closing(open_log(database_url(log_url))) as log, disposing(open_engine(database_url(fresh_url), passing=True)) as engine:
         sweep = Sweep(log, upto, units, tell)
         fill(engine, name, sweep.lines())
         return Share(sweep.heard.mentions(), sweep.heard.event_types, sweep.event_ms, sweep.incomplete)
@@ -192,7 +192,7 @@ def _merged(log: Log, shares: list[Share], upto: int) -> Batch | None:
 def _finish(url: URL, log: Log, fresh: Fresh, merged: Batch | None) -> int:
     """Write what is common, catch up, and swap, the live loop standing by. The position the tables are at."""
     if merged is not None:
-        with disposing(open_engine(fresh.url())) as engine:
+        with disposing(open_engine(fresh.url(), passing=True)) as engine:
             TableSink(engine).save(merged)
     lease, deadline = Lease(), time.monotonic() + SWAP_PATIENCE_SECONDS
     while not _swapped(url, log, fresh, lease):
@@ -209,7 +209,7 @@ def _finish(url: URL, log: Log, fresh: Fresh, merged: Batch | None) -> int:
 
 def _swapped(url: URL, log: Log, fresh: Fresh, lease: Lease) -> bool:
     """One try. The log's end is at or beyond whatever the live loop has projected, so nobody sees the tables go back."""
-    with disposing(open_engine(fresh.url())) as engine, disposing(open_engine(url)) as serving:
+    with disposing(open_engine(fresh.url(), passing=True)) as engine, disposing(open_engine(url)) as serving:
         sink = TableSink(engine)
         for _ in range(CATCH_UPS):
             project(log, sink, log.end(), PAGE)  # not to the very end: as long as callbacks arrive there is none

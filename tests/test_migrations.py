@@ -2,22 +2,25 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from projector import tables
 from projector.database import disposing, open_engine
 from projector.errors import NotMigrated, NotRebuilt, ProjectorError
 from projector.log import open_log, schema
-from projector.migrate import check_migrated, migrate, migration_engine
+from projector.migrate import alembic_config, migrate, migration_engine
 from projector.read.moment import at
 from projector.rebuild import rebuild
+from projector.revision import REVISION, check_migrated
 from projector.status import progress
-from projector.table_sink import writing
+from projector.table_sink import reading, writing
 from projector.verify import verify
 from tests.conftest import BACKENDS
 from tests.databases import Databases
@@ -37,12 +40,12 @@ def differences(url: sa.URL) -> list[object]:
 def test_from_nothing_to_head_equals_the_tables_and_back_leaves_nothing(databases: Databases, backend: str) -> None:
     """Upgrade, downgrade and upgrade again leave no difference to tables.py, and nothing behind at base."""
     url = databases.new(backend, migrated=False)
-    assert migrate(url) == "0003"
+    assert migrate(url) == REVISION
     assert differences(url) == []
     assert migrate(url, "base") is None
     with disposing(migration_engine(url)) as engine, engine.connect() as connection:
         assert set(sa.inspect(connection).get_table_names()) <= {"alembic_version"}
-    assert migrate(url) == "0003"
+    assert migrate(url) == REVISION
     assert differences(url) == []
 
 
@@ -58,7 +61,7 @@ def test_the_tables_of_the_release_before_are_brought_here_by_a_migration_and_a_
         stands = {"position": log.end(), "originator_id": log.originator_at(log.end()), "fold_version": 1}
         with writing(engine) as connection:
             connection.execute(sa.update(tables.projection).values(stands))  # as if that release had projected them
-        assert migrate(url) == "0003"
+        assert migrate(url) == REVISION
         assert progress(log, engine, 0)["rebuild_due"]
         with pytest.raises(NotRebuilt, match="projector rebuild"):
             at(engine, log, sid("WK", "ann"), ms(5))
@@ -100,3 +103,15 @@ def test_an_empty_database_is_refused_with_the_next_step(databases: Databases, b
     url = databases.new(backend, migrated=False)
     with pytest.raises(NotMigrated, match="projector migrate"):
         check_migrated(url)
+
+
+def test_the_revision_asked_for_at_every_start_is_alembic_s_newest() -> None:
+    """`projector.revision` does without Alembic, so it names the revision itself."""
+    assert ScriptDirectory.from_config(alembic_config()).get_current_head() == REVISION
+
+
+def test_postgresql_leaves_the_log_s_rows_uncompressed(new_url: Callable[[str], sa.URL]) -> None:
+    """As the migration sets it: most callbacks would be compressed at every append otherwise."""
+    with disposing(open_engine(new_url("postgresql"))) as engine, reading(engine) as connection:
+        options = "SELECT reloptions FROM pg_class WHERE oid = 'log.stored_events'::regclass"
+        assert connection.execute(sa.text(options)).scalar() == ["toast_tuple_target=8160"]

@@ -38,7 +38,7 @@ class SQLiteFresh:
         """See `Fresh.begin`."""
         self.discard()
         for part in range(len(names)):
-            with disposing(open_engine(self.url(part))) as engine:
+            with disposing(open_engine(self.url(part), passing=True)) as engine:
                 create(engine, names)
 
     def url(self, part: int = 0) -> URL:
@@ -47,7 +47,7 @@ class SQLiteFresh:
 
     def join(self, parts: int) -> None:
         """See `Fresh.join`."""
-        with disposing(open_engine(self.url())) as engine:
+        with disposing(open_engine(self.url(), passing=True)) as engine:
             for part in range(1, parts):
                 with _attached(engine, self.url(part)) as connection, connection.begin():
                     for table in tables.FOLDED:
@@ -60,8 +60,12 @@ class SQLiteFresh:
             fresh = connection.execute(sa.select(_in_file(tables.projection)).where(sa.column("name") == PROJECTION)).one()
             take_place(connection, lease, fresh)
             for table in tables.FOLDED:
+                for index in table.indexes:
+                    index.drop(connection)  # made anew over all rows at once, which is quicker than row by row
                 connection.execute(sa.delete(table))
                 _copy(connection, table)
+                for index in table.indexes:
+                    index.create(connection)
         return True
 
     def discard(self) -> None:

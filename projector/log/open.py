@@ -2,19 +2,25 @@
 
 from pathlib import Path
 
-from eventsourcing.sqlite import SQLiteDatastore
 from sqlalchemy.engine import URL
 
 from projector.log.entry import Log
-from projector.log.postgres import Datastore, PostgresLog
-from projector.log.sqlite import LOCK_TIMEOUT_SECONDS, SQLiteLog
 
 
 def open_log(url: URL) -> Log:
-    """The log of these tables: schema `log` on PostgreSQL, on SQLite the file `<name>-log.db` beside theirs."""
+    """The log of these tables: schema `log` on PostgreSQL, on SQLite the file `<name>-log.db` beside theirs.
+
+    Only that database's module is imported: a command is to start quickly.
+    """
     if url.get_backend_name() == "sqlite":
+        from eventsourcing.sqlite import SQLiteDatastore
+
+        from projector.log.sqlite import LOCK_TIMEOUT_SECONDS, SQLiteLog
+
         path = log_path(url).absolute()
         return SQLiteLog(SQLiteDatastore(str(path), lock_timeout=LOCK_TIMEOUT_SECONDS, originator_id_type="text"))
+    from projector.log.postgres import Datastore, PostgresLog
+
     return PostgresLog(Datastore(url))
 
 
