@@ -394,7 +394,7 @@ def test_one_bad_entry_does_not_refuse_its_neighbours() -> None:
             first = threads.submit(webhook.post, task_created(at=1))
             assert gate.entered.wait(30)
             others = [threads.submit(webhook.post, task_created(2, name)) for name in ("a", "b", "bad", "c")]
-            until(lambda: len(waiting) == 4)
+            until(lambda: waiting.qsize() == 4)
         finally:
             gate.release.set()
         assert is_accepted(first.result(30))

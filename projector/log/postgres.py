@@ -11,7 +11,7 @@ from typing import Any, cast
 from zlib import crc32
 
 import psycopg
-from eventsourcing.persistence import InterfaceError, OperationalError, ProgrammingError, StoredEvent
+from eventsourcing.persistence import IntegrityError, InterfaceError, OperationalError, ProgrammingError, StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
 from psycopg.rows import dict_row, tuple_row
 from psycopg.sql import SQL, Identifier
@@ -25,7 +25,6 @@ from projector.taskrouter.text import LATEST_MS
 CONNECT_TIMEOUT_SECONDS = 1.0
 RECONNECT_SECONDS = 0.5  # the pool would double its pauses for five minutes, and stay away long after the database is back
 COPY_ROWS = 500  # from here on COPY is quicker than arrays (measured)
-WITHOUT_LOCK = "Another writer stored a callback of this batch without the log's lock. Try again."
 SESSION = "-c lock_timeout=1500 -c statement_timeout=10000 -c idle_in_transaction_session_timeout=5000"
 
 
@@ -40,7 +39,7 @@ class Datastore(PostgresDatastore):
             pool_size=1,
             max_overflow=pool_size - 1,
             max_waiting=0,  # whoever gave up waiting would still count, and at the limit the pool makes no new connection
-            pre_ping=True,
+            pre_ping=False,  # a connection that broke is noticed at its use, and whoever appends tries again
             schema=SCHEMA,
             originator_id_type="text",
         )  # fmt: skip
@@ -77,7 +76,6 @@ class PostgresLog(PostgresApplicationRecorder):
             "COPY {} (originator_id, originator_version, topic, state, unit, at_ms) FROM STDIN (FORMAT BINARY)"
         ).format(table)
         self._insert_strictly = self._insert + SQL(" RETURNING notification_id")
-        self._insert_once = self._insert + SQL(" ON CONFLICT DO NOTHING RETURNING originator_id")
         self._now_and_last = SQL(
             "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms,"
             " (SELECT state FROM {} ORDER BY notification_id DESC LIMIT 1) AS last"
@@ -119,42 +117,41 @@ class PostgresLog(PostgresApplicationRecorder):
         """See `Log.append`: two round trips for what webhooks send, the receipt stamp taken under the lock."""
         origins = [arrival.originator_id for arrival in arrivals if isinstance(arrival, Entry)]
         many = len(arrivals) >= COPY_ROWS  # libpq takes no COPY in a pipeline
-        with (
-            self._connection() as conn,
-            nullcontext() if many else conn.pipeline(),
-            conn.transaction(),
-            conn.cursor() as first,
-            conn.cursor() as second,
-        ):
-            # A cursor of its own: in a pipeline `first` could hand out the lock's result for the one after it.
-            self._lock_table(conn.cursor())
-            first.execute(self._now_and_last, prepare=True)
-            second.execute(self._stored, (origins,), prepare=True)
-            begun = cast("dict[str, Any]", first.fetchone())  # a SELECT without FROM always has its row
-            decision = decide(arrivals, {row["originator_id"]: row["state"] for row in second.fetchall()})
-            if decision.new:
+        try:
+            with (
+                self._connection() as conn,
+                nullcontext() if many else conn.pipeline(),
+                conn.transaction(),
+                conn.cursor() as first,
+                conn.cursor() as second,
+            ):
+                # A cursor of its own: in a pipeline `first` could hand out the lock's result for the one after it.
+                self._lock_table(conn.cursor())
+                first.execute(self._now_and_last, prepare=True)
+                second.execute(self._stored, (origins,), prepare=True)
+                begun = cast("dict[str, Any]", first.fetchone())  # a SELECT without FROM always has its row
+                decision = decide(arrivals, {row["originator_id"]: row["state"] for row in second.fetchall()})
                 self._store(first, rows(decision.new, begun["now_ms"], begun["last"]), many)
-            for rejected in decision.rejected:
-                values = (rejected.digest, rejected.reason, rejected.source, rejected.body, begun["now_ms"])
-                first.execute(self._quarantine, values)
-            for outcome, times in decision.counts().items():
-                first.execute(self._count, (outcome, times))
+                for rejected in decision.rejected:
+                    values = (rejected.digest, rejected.reason, rejected.source, rejected.body, begun["now_ms"])
+                    first.execute(self._quarantine, values)
+                for outcome, times in decision.counts().items():
+                    first.execute(self._count, (outcome, times))
+        except IntegrityError as error:
+            raise StoreUnavailable(
+                "Another writer stored a callback of this batch without the log's lock. Try again."
+            ) from error
         return decision.outcomes
 
     def _store(self, cursor: psycopg.Cursor[Any], new: list[Row], many: bool) -> None:
-        """Insert what is not there, of which the lock makes sure, for all who take it."""
+        """Insert what is not there: of that the lock makes sure, for all who take it. Nothing is asked back, so the commit goes along."""
         if many:
-            try:
-                with cursor.copy(self._copy) as copy:
-                    copy.set_types(["text", "int8", "text", "bytea", "text", "int8"])
-                    for origin, topic, state, unit, at_ms in new:
-                        copy.write_row((origin, 1, topic, state, unit, at_ms))
-            except psycopg.errors.UniqueViolation as error:
-                raise StoreUnavailable(WITHOUT_LOCK) from error
-            return
-        cursor.execute(self._insert_once, _columns(new), prepare=True)
-        if len(cursor.fetchall()) != len(new):
-            raise StoreUnavailable(WITHOUT_LOCK)
+            with cursor.copy(self._copy) as copy:
+                copy.set_types(["text", "int8", "text", "bytea", "text", "int8"])
+                for origin, topic, state, unit, at_ms in new:
+                    copy.write_row((origin, 1, topic, state, unit, at_ms))
+        elif new:
+            cursor.execute(self._insert, _columns(new), prepare=True)
 
     def read(self, after: int, limit: int, upto: int | None = None) -> list[Stored]:
         """See `Log.read`."""
