@@ -26,7 +26,11 @@ SETTINGS: dict[str, tuple[str, str]] = {  # name → default, meaning
     ),
     "PROJECTOR_WORKSPACES": ("", "Comma-separated workspace Sids that may post; empty: all."),
     "PROJECTOR_READY_LAG_SECONDS": ("60", "`/readyz` answers 503 when the tables are further behind the log than this."),
-    "PROJECTOR_WEB_PROCESSES": ("1", "Web server processes of `projector serve`."),
+    "PROJECTOR_WEB_PROCESSES": (
+        "",
+        "Web server processes of `projector serve`. Empty: one on SQLite, where they would only wait for each other, else one for "
+        "each core, four at most.",
+    ),
     "PROJECTOR_ALLOW_UNSAFE": (
         "",
         "Comma-separated checks to start without: `token`, `url`, `durability`. Never in production.",
@@ -59,13 +63,17 @@ def read_config(environment: Mapping[str, str] = os.environ) -> Config:
     def value(name: str) -> str:
         return environment.get(name, "").strip() or SETTINGS[name][0]
 
+    url = database_url(value("PROJECTOR_DATABASE_URL"))
+    processes = value("PROJECTOR_WEB_PROCESSES") or (
+        "1" if url.get_backend_name() == "sqlite" else str(min(4, os.cpu_count() or 1))
+    )
     return Config(
-        database_url=database_url(value("PROJECTOR_DATABASE_URL")),
+        database_url=url,
         public_url=value("PROJECTOR_PUBLIC_URL").partition("#")[0],
         tokens=_tokens(value("TWILIO_AUTH_TOKEN")),
         workspaces=frozenset(_listed(value("PROJECTOR_WORKSPACES"))),
         ready_lag_seconds=_number("PROJECTOR_READY_LAG_SECONDS", value("PROJECTOR_READY_LAG_SECONDS")),
-        web_processes=_whole_number("PROJECTOR_WEB_PROCESSES", value("PROJECTOR_WEB_PROCESSES")),
+        web_processes=_whole_number("PROJECTOR_WEB_PROCESSES", processes),
         allow_unsafe=frozenset(_listed(value("PROJECTOR_ALLOW_UNSAFE"))),
     )
 

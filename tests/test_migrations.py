@@ -54,10 +54,10 @@ def test_the_tables_of_the_release_before_are_brought_here_by_a_migration_and_a_
     databases: Databases, backend: str
 ) -> None:
     """Until the rebuild it is said to be due, and nobody is told a history that is not there."""
-    url = databases.new(backend, migrated=False)
-    migrate(url, "0002")
+    url = databases.new(backend)
     with closing(open_log(url)) as log, disposing(open_engine(url)) as engine:
         arrived(log, worker("created", at=0), task_created(at=1))
+        migrate(url, "0002")  # as that release left it
         stands = {"position": log.end(), "originator_id": log.originator_at(log.end()), "fold_version": 1}
         with writing(engine) as connection:
             connection.execute(sa.update(tables.projection).values(stands))  # as if that release had projected them
@@ -95,6 +95,14 @@ def test_eight_processes_starting_on_an_empty_database_all_start(databases: Data
     log = open_log(url)
     assert log.end() == 8
     log.close()
+
+
+def test_a_log_of_the_release_before_is_not_appended_to(new_url: Callable[[str], sa.URL]) -> None:
+    """Its way of appending is not there: whoever tries is told what to run."""
+    url = new_url("postgresql")
+    migrate(url, "0003")
+    with closing(open_log(url)) as log, pytest.raises(NotMigrated, match="projector migrate"):
+        arrived(log, task_created(at=0))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

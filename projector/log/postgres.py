@@ -6,25 +6,24 @@ that pages by position never passes a gap that fills later) without that. All wr
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from typing import Any, cast
+from contextlib import contextmanager
+from typing import Any
 from zlib import crc32
 
 import psycopg
-from eventsourcing.persistence import IntegrityError, InterfaceError, OperationalError, ProgrammingError, StoredEvent
+from eventsourcing.persistence import InterfaceError, OperationalError, ProgrammingError, StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
-from psycopg.rows import dict_row, tuple_row
+from psycopg.rows import dict_row, scalar_row, tuple_row
 from psycopg.sql import SQL, Identifier
 from sqlalchemy.engine import URL
 
 from projector.errors import NotMigrated, StoreUnavailable
-from projector.log.entry import BY_UNIT_ROWS, EVERY_UNIT, Entry, Outcome, Rejected, Row, Stored, Units, decide, rows
+from projector.log.entry import BY_UNIT_ROWS, EVERY_UNIT, Entry, Outcome, Rejected, Stored, Units, decide
 from projector.log.schema import SCHEMA
 from projector.taskrouter.text import LATEST_MS
 
 CONNECT_TIMEOUT_SECONDS = 1.0
 RECONNECT_SECONDS = 0.5  # the pool would double its pauses for five minutes, and stay away long after the database is back
-COPY_ROWS = 500  # from here on COPY is quicker than arrays (measured)
 SESSION = "-c lock_timeout=1500 -c statement_timeout=10000 -c idle_in_transaction_session_timeout=5000"
 
 
@@ -64,22 +63,18 @@ class PostgresLog(PostgresApplicationRecorder):
     def __init__(self, datastore: Datastore, *, events_table_name: str = "stored_events") -> None:
         super().__init__(datastore, events_table_name=events_table_name)
         table = Identifier(datastore.schema, events_table_name)
-        key = crc32(f"{datastore.schema}.{events_table_name}".encode())
-        self.lock_table_statements = [SQL("SELECT pg_advisory_xact_lock({})").format(key)]
+        self._lock = crc32(f"{datastore.schema}.{events_table_name}".encode())
+        self.lock_table_statements = [SQL("SELECT pg_advisory_xact_lock({})").format(self._lock)]
         self._insert = SQL(
             "INSERT INTO {} (originator_id, originator_version, topic, state, unit, at_ms)"
             " SELECT originator_id, originator_version, topic, state, unit, at_ms"
             " FROM unnest(%b::text[], %b::bigint[], %b::text[], %b::bytea[], %b::text[], %b::bigint[]) WITH ORDINALITY"
             " AS t (originator_id, originator_version, topic, state, unit, at_ms, n) ORDER BY n"
         ).format(table)
-        self._copy = SQL(
-            "COPY {} (originator_id, originator_version, topic, state, unit, at_ms) FROM STDIN (FORMAT BINARY)"
-        ).format(table)
         self._insert_strictly = self._insert + SQL(" RETURNING notification_id")
-        self._now_and_last = SQL(
-            "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms,"
-            " (SELECT state FROM {} ORDER BY notification_id DESC LIMIT 1) AS last"
-        ).format(table)
+        self._append = SQL(
+            "SELECT * FROM {}(%s::bigint, %b::text[], %b::text[], %b::text[], %b::bigint[], %b::bigint[], %b::text[], %b::bytea[])"
+        ).format(Identifier(datastore.schema, "append_callbacks"))
         self._stored = SQL("SELECT originator_id, state FROM {} WHERE originator_id = ANY(%s)").format(table)
         self._read = SQL(
             "SELECT notification_id, originator_id, state, unit FROM {} WHERE notification_id > %s AND notification_id <= %s"
@@ -103,8 +98,8 @@ class PostgresLog(PostgresApplicationRecorder):
         self._find = SQL("SELECT notification_id, originator_id, state, unit FROM {} WHERE originator_id = %s").format(table)
         quarantine = Identifier(datastore.schema, "intake_quarantine")
         self._quarantine = SQL(
-            "INSERT INTO {} AS q (digest, reason, source, body, first_received_ms, times) VALUES (%s, %s, %s, %s, %s, 1)"
-            " ON CONFLICT (digest) DO UPDATE SET times = q.times + 1"
+            "INSERT INTO {} AS q (digest, reason, source, body, first_received_ms, times) VALUES (%s, %s, %s, %s,"
+            " (extract(epoch FROM clock_timestamp()) * 1000)::bigint, 1) ON CONFLICT (digest) DO UPDATE SET times = q.times + 1"
         ).format(quarantine)
         counts = Identifier(datastore.schema, "intake_count")
         self._count = SQL(
@@ -114,44 +109,30 @@ class PostgresLog(PostgresApplicationRecorder):
         self._counts = SQL("SELECT outcome, times FROM {}").format(counts)
 
     def append(self, arrivals: Sequence[Entry | Rejected]) -> list[Outcome]:
-        """See `Log.append`: two round trips for what webhooks send, the receipt stamp taken under the lock."""
-        origins = [arrival.originator_id for arrival in arrivals if isinstance(arrival, Entry)]
-        many = len(arrivals) >= COPY_ROWS  # libpq takes no COPY in a pipeline
-        try:
-            with (
-                self._connection() as conn,
-                nullcontext() if many else conn.pipeline(),
-                conn.transaction(),
-                conn.cursor() as first,
-                conn.cursor() as second,
-            ):
-                # A cursor of its own: in a pipeline `first` could hand out the lock's result for the one after it.
-                self._lock_table(conn.cursor())
-                first.execute(self._now_and_last, prepare=True)
-                second.execute(self._stored, (origins,), prepare=True)
-                begun = cast("dict[str, Any]", first.fetchone())  # a SELECT without FROM always has its row
-                decision = decide(arrivals, {row["originator_id"]: row["state"] for row in second.fetchall()})
-                self._store(first, rows(decision.new, begun["now_ms"], begun["last"]), many)
-                for rejected in decision.rejected:
-                    values = (rejected.digest, rejected.reason, rejected.source, rejected.body, begun["now_ms"])
-                    first.execute(self._quarantine, values)
-                for outcome, times in decision.counts().items():
-                    first.execute(self._count, (outcome, times))
-        except IntegrityError as error:
-            raise StoreUnavailable(
-                "Another writer stored a callback of this batch without the log's lock. Try again."
-            ) from error
+        """See `Log.append`: one round trip, the receipt stamp taken under the lock; more where not everything is new."""
+        decision = decide(arrivals, {})
+        with self._connection() as conn:
+            others = self._store(conn, decision.new) if decision.new else []
+            if others or len(decision.new) < len(arrivals):
+                with conn.transaction():
+                    stored = conn.execute(self._stored, (others,)).fetchall()
+                    decision = decide(arrivals, {row["originator_id"]: row["state"] for row in stored})
+                    for rejected in decision.rejected:
+                        conn.execute(self._quarantine, (rejected.digest, rejected.reason, rejected.source, rejected.body))
+                    for outcome, times in decision.counts().items():
+                        conn.execute(self._count, (outcome, times))
         return decision.outcomes
 
-    def _store(self, cursor: psycopg.Cursor[Any], new: list[Row], many: bool) -> None:
-        """Insert what is not there: of that the lock makes sure, for all who take it. Nothing is asked back, so the commit goes along."""
-        if many:
-            with cursor.copy(self._copy) as copy:
-                copy.set_types(["text", "int8", "text", "bytea", "text", "int8"])
-                for origin, topic, state, unit, at_ms in new:
-                    copy.write_row((origin, 1, topic, state, unit, at_ms))
-        elif new:
-            cursor.execute(self._insert, _columns(new), prepare=True)
+    def _store(self, conn: psycopg.Connection[Any], new: list[Entry]) -> list[str]:
+        """Append what is not stored yet, durably; whose callbacks the others are."""
+        columns = [
+            [entry.originator_id for entry in new], [entry.topic for entry in new], [entry.unit for entry in new],
+            [entry.stamp_ms for entry in new], [entry.recorded_ms for entry in new], [entry.source for entry in new],
+            [entry.parameters for entry in new],
+        ]  # fmt: skip
+        with conn.cursor(row_factory=scalar_row) as cursor:
+            stored = set(cursor.execute(self._append, (self._lock, *columns), prepare=True).fetchall())
+        return [entry.originator_id for entry in new if entry.originator_id not in stored] if len(stored) < len(new) else []
 
     def read(self, after: int, limit: int, upto: int | None = None) -> list[Stored]:
         """See `Log.read`."""
@@ -228,11 +209,6 @@ class PostgresLog(PostgresApplicationRecorder):
         except (OperationalError, InterfaceError) as error:
             raise StoreUnavailable(f"PostgreSQL does not answer: {error}") from error
         except ProgrammingError as error:
-            if isinstance(error.__cause__, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName):
+            if isinstance(error.__cause__, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedFunction | psycopg.errors.InvalidSchemaName):
                 raise NotMigrated("The log's tables are not there. Run `projector migrate` first.") from error
             raise
-
-
-def _columns(values: list[Row]) -> list[list[Any]]:
-    origins, topics, states, units, times = (list(column) for column in zip(*values, strict=True))
-    return [origins, [1] * len(origins), topics, states, units, times]

@@ -5,7 +5,7 @@ from functools import cache
 
 from sqlalchemy.engine import URL
 
-from projector.config import SETTINGS
+from projector.config import read_config
 from tests.bench.cases import P1, Measured, NotMeasured, Round
 from tests.bench.databases import stored
 from tests.bench.figures import percentile, shown, spread
@@ -35,7 +35,7 @@ def measure(run: Run, backend: str) -> Iterator[Measured]:
     details = {
         "servers_tried": {str(setup): rate for setup, rate in tried.items()},
         "fastest": str(fastest),
-        "web_processes": int(SETTINGS["PROJECTOR_WEB_PROCESSES"][0]),
+        "web_processes": read_config(environment(url)).web_processes,
         "ours_ms": ours_ms,
         "theirs_ms": theirs_ms,
         "acknowledged": sum(posted.acknowledged for posted in ours),
