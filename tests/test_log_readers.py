@@ -1,13 +1,19 @@
 """A reader that pages by position while many processes write sees every callback, in order: no gap is skipped."""
 
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 
+from psycopg.sql import SQL
+from sqlalchemy import text
 from sqlalchemy.engine import URL
 
+from projector.database import disposing, open_engine
 from projector.log import Stored, open_log
+from projector.log.postgres import PostgresLog
 from tests.given import text_url
 from tests.harness import ROOT, measured
 
@@ -54,3 +60,28 @@ def test_the_reader_test_sees_a_log_without_its_lock(new_url: Callable[[str], UR
     measured(f"without the lock {len(stored) - len(seen)} of {len(stored)} were never seen")
     assert len(stored) == CALLBACKS // 4
     assert len(seen) < len(stored)
+
+
+def test_a_plan_made_while_the_log_was_empty_does_not_read_all_of_it_later(new_url: Callable[[str], URL]) -> None:
+    """PostgreSQL knows that a log vacuumed while empty has no row, and a connection keeps the plans it once made."""
+    url = new_url("postgresql")
+    with disposing(open_engine(url)) as engine, engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("VACUUM (ANALYZE) log.stored_events"))
+    with closing(open_log(url)) as log:
+        assert isinstance(log, PostgresLog)
+        asked = {
+            "_read": (0, 9, 9),
+            "_history": ("u", 0, 9, 9),
+            "_by_unit": ("", 0, 0, "v", 9, 9),
+            "_stored": (["o"],),
+            "_find": ("o",),
+        }
+        for name, values in asked.items():
+            with log._connection() as conn:
+                plan = conn.execute(SQL("EXPLAIN ") + getattr(log, name), values).fetchall()
+            assert "Seq Scan" not in str(plan), name
+        append = "SELECT prosrc FROM pg_proc WHERE oid = 'log.append_callbacks'::regproc"
+        with log._connection() as conn:
+            source = conn.execute(append).fetchone()["prosrc"]
+            lookup = re.search(r"\((SELECT true FROM log.stored_events .*? LIMIT 1)\)", source)[1]
+            assert "Seq Scan" not in str(conn.execute("EXPLAIN " + lookup.replace("origin ", "'o' ")).fetchall())

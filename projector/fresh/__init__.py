@@ -23,7 +23,7 @@ class Fresh(Protocol):
         """One rebuild at a time; the next one is refused. The end of this process, however it comes, lets it run."""
 
     def begin(self, names: Sequence[str]) -> None:
-        """Make them, empty, without secondary indexes, with a projection of each name; whatever an earlier rebuild left is gone."""
+        """Make them, empty, without keys and indexes, with a projection of each name; whatever an earlier rebuild left is gone."""
 
     def url(self, part: int = 0) -> URL:
         """Where a part's rows go; part 0 is where they all are in the end."""

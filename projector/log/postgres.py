@@ -24,7 +24,11 @@ from projector.taskrouter.text import LATEST_MS
 
 CONNECT_TIMEOUT_SECONDS = 1.0
 RECONNECT_SECONDS = 0.5  # the pool would double its pauses for five minutes, and stay away long after the database is back
-SESSION = "-c lock_timeout=1500 -c statement_timeout=10000 -c idle_in_transaction_session_timeout=5000"
+SESSION = (
+    "-c lock_timeout=1500 -c statement_timeout=10000 -c idle_in_transaction_session_timeout=5000"
+    # Every question to the log has its index. A plan made while the log is empty, and kept, would read all of it ever after.
+    " -c enable_seqscan=off"
+)
 
 
 class Datastore(PostgresDatastore):
@@ -209,6 +213,9 @@ class PostgresLog(PostgresApplicationRecorder):
         except (OperationalError, InterfaceError) as error:
             raise StoreUnavailable(f"PostgreSQL does not answer: {error}") from error
         except ProgrammingError as error:
-            if isinstance(error.__cause__, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedFunction | psycopg.errors.InvalidSchemaName):
+            if isinstance(
+                error.__cause__,
+                psycopg.errors.UndefinedTable | psycopg.errors.UndefinedFunction | psycopg.errors.InvalidSchemaName,
+            ):
                 raise NotMigrated("The log's tables are not there. Run `projector migrate` first.") from error
             raise
