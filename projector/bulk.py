@@ -8,11 +8,9 @@ SQLAlchemy, which would look at each by itself: that took longer than the databa
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
-from zlib import crc32
 
 import msgspec
 import sqlalchemy as sa
-from psycopg.sql import SQL, Identifier
 from sqlalchemy.dialects import postgresql, sqlite
 
 from projector.tables import Instant, iso
@@ -21,13 +19,14 @@ from projector.taskrouter.mention import NAMES
 Rows = Sequence[tuple[Any, ...]]
 
 COPY_ROWS = 500  # from here on COPY is quicker than arrays (measured)
-_2000_MS = 946_684_800_000  # PostgreSQL counts from there, in microseconds
 
 
 def insert(connection: sa.Connection, table: sa.Table, columns: Sequence[str], rows: Rows) -> None:
     """Write rows none of which is there."""
     if connection.dialect.name == "postgresql" and len(rows) >= COPY_ROWS:
-        _copy(connection, Identifier(table.name), table, columns, rows)
+        from projector.copying import copy_into, microseconds
+
+        copy_into(connection, table, columns, _as_stored(table, columns, rows, microseconds))
     else:
         _write(connection, _insert, table, columns, rows)
 
@@ -137,20 +136,10 @@ def _write(connection: sa.Connection, statement: Statement, table: sa.Table, col
             _over_arrays(statement, table, tuple(columns)), {f"given_{name}": list(values) for name, values in arrays}
         )
     else:
-        given = f"given_{table.name}_{crc32(' '.join(columns).encode()):08x}"
-        made = SQL("CREATE TEMPORARY TABLE IF NOT EXISTS {} ON COMMIT DELETE ROWS AS SELECT {} FROM {} WITH NO DATA")
-        names = SQL(", ").join(map(Identifier, columns))
-        _driver(connection).execute(made.format(Identifier(given), names, Identifier(table.name)))
-        _copy(connection, Identifier(given), table, columns, rows)
-        connection.execute(_over_table(statement, table, tuple(columns), given))
+        from projector.copying import copy_aside, microseconds
 
-
-def _copy(connection: sa.Connection, target: Identifier, table: sa.Table, columns: Sequence[str], rows: Rows) -> None:
-    names = SQL(", ").join(map(Identifier, columns))
-    with _driver(connection).cursor().copy(SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(target, names)) as copy:
-        copy.set_types([_binary_type(table.c[name].type) for name in columns])
-        for row in _as_stored(table, columns, rows, _microseconds):
-            copy.write_row(row)
+        aside = copy_aside(connection, table, columns, _as_stored(table, columns, rows, microseconds))
+        connection.execute(_over_table(statement, table, tuple(columns), aside))
 
 
 def _as_stored(
@@ -178,10 +167,6 @@ class _Moments(dict[int | None, object]):
         return value
 
 
-def _microseconds(ms: int) -> int:
-    return (ms - _2000_MS) * 1000
-
-
 @lru_cache(maxsize=256)
 def _for_sqlite(statement: Statement, table: sa.Table, columns: tuple[str, ...]) -> tuple[str, tuple[int, ...]]:
     """The statement's text, and which column each of its parameters is."""
@@ -204,17 +189,3 @@ def _over_table(statement: Statement, table: sa.Table, columns: tuple[str, ...],
 
 def _element(kind: Any) -> Any:
     return sa.Text() if isinstance(kind, sa.Text) else kind
-
-
-_BINARY_TYPES: list[tuple[type[Any], str]] = [
-    (Instant, "int8"), (sa.Text, "text"), (sa.BigInteger, "int8"), (sa.Boolean, "bool"), (sa.LargeBinary, "bytea"),
-]  # fmt: skip
-
-
-def _binary_type(kind: Any) -> str:
-    """What a value is sent as: a moment as the eight bytes it is."""
-    return next(name for type_, name in _BINARY_TYPES if isinstance(kind, type_))
-
-
-def _driver(connection: sa.Connection) -> Any:
-    return connection.connection.driver_connection

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
-import psycopg
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
@@ -43,6 +42,7 @@ from projector.taskrouter.fold import ENTITIES, FOLD_VERSION, State, decode, enc
 from projector.taskrouter.mention import Stated
 
 PROJECTION = "tables"
+UNDEFINED_TABLE, INSUFFICIENT_PRIVILEGE = "42P01", "42501"  # PostgreSQL's codes: its driver is not imported for SQLite
 KEYS_PER_SELECT = 5_000
 RECENT_UNITS = 10_000  # whose states are kept in memory: some 30 MB
 EVENT_TYPE_MAX_LENGTH = 100
@@ -203,9 +203,10 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except ProgrammingError as error:
-        if isinstance(error.orig, psycopg.errors.UndefinedTable):
+        code = getattr(error.orig, "sqlstate", None)
+        if code == UNDEFINED_TABLE:
             raise NotMigrated("The tables are not there. Run `projector migrate` first.") from error
-        if isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
+        if code == INSUFFICIENT_PRIVILEGE:
             raise Misconfigured(f"PostgreSQL refuses: {error.orig}. Grant that to the role, or use another one.") from error
         raise
     except OperationalError as error:

@@ -8,7 +8,7 @@ import re
 import select
 import socket
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -127,11 +127,11 @@ def post_at_rate(port: int, requests: Sequence[bytes], connections: int, per_sec
     """Post each when it is due, whether or not earlier ones are answered, as long as a connection is free."""
     answers: list[Answer] = []
     with _connected(port, connections) as (poll, by_file):
-        free = list(by_file.values())
+        free = deque(by_file.values())  # in turn: the server closes a connection on which nothing comes for ten seconds
         began, number = time.perf_counter(), 0
         while len(answers) < len(requests):
             while number < len(requests) and free and began + number / per_second <= time.perf_counter():
-                connection = free.pop()
+                connection = free.popleft()
                 connection.number = number
                 connection.send(requests[number])
                 number += 1
