@@ -1,6 +1,7 @@
 """Fresh tables on PostgreSQL: a schema of their own, which the tables leave for the place of the old ones."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,7 +13,7 @@ from sqlalchemy.engine import URL
 from projector import tables
 from projector.database import disposing, open_engine
 from projector.errors import NotRebuilt, StoreUnavailable
-from projector.fresh.steps import busy, create, index_all, take_place
+from projector.fresh.steps import busy, create, index, take_place
 from projector.grants import give, held
 from projector.lease import Lease
 from projector.table_sink import projected, reading, writing
@@ -20,6 +21,7 @@ from projector.tables.views import VIEWS, make_views
 
 SCHEMA, AWAY = "projector_rebuild", "projector_rebuild_away"
 OURS = "projector: fresh tables of a rebuild, dropped by the next one"
+INDEXED_AT_ONCE = 2
 LOCK = 0x72656275  # "rebu": one rebuild at a time
 YIELD_TIMEOUT_MS = 3_000  # above PostgreSQL's deadlock_timeout of a second: an autovacuum gives way to whoever waits so long
 LOCK_TIMEOUT_MS = 200  # below it: whoever gives up is the swap, never a reader
@@ -59,12 +61,15 @@ class PostgresFresh:
 
     def join(self, parts: int) -> None:  # noqa: ARG002 (they are together already)
         """See `Fresh.join`."""
-        with disposing(open_engine(self.url(), patient=True)) as engine:
-            index_all(engine)
-            with writing(engine) as connection:
-                driver: Any = connection.connection.driver_connection
-                for table in tables.FOLDED:
+        with disposing(open_engine(self.url(), patient=True)) as engine, ThreadPoolExecutor(INDEXED_AT_ONCE) as pool:
+
+            def prepare(table: sa.Table) -> None:
+                index(engine, table)
+                with writing(engine) as connection:
+                    driver: Any = connection.connection.driver_connection
                     driver.execute(SQL("ANALYZE {}").format(Identifier(table.name)))  # or the first readers' plans know nothing
+
+            list(pool.map(prepare, tables.FOLDED))
 
     def swap(self, lease: Lease) -> bool:
         """See `Fresh.swap`."""

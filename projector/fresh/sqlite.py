@@ -11,7 +11,7 @@ from sqlalchemy.engine import URL
 
 from projector import tables
 from projector.database import WRITES, disposing, open_engine
-from projector.fresh.steps import busy, create, index_all, take_place
+from projector.fresh.steps import busy, create, index, take_place
 from projector.lease import Lease
 from projector.table_sink import PROJECTION, reading
 
@@ -52,7 +52,8 @@ class SQLiteFresh:
                 with _attached(engine, self.url(part)) as connection, connection.begin():
                     for table in tables.FOLDED:
                         _copy(connection, table)
-            index_all(engine)
+            for table in tables.FOLDED:
+                index(engine, table)
 
     def swap(self, lease: Lease) -> bool:
         """See `Fresh.swap`."""
@@ -60,12 +61,12 @@ class SQLiteFresh:
             fresh = connection.execute(sa.select(_in_file(tables.projection)).where(sa.column("name") == PROJECTION)).one()
             take_place(connection, lease, fresh)
             for table in tables.FOLDED:
-                for index in table.indexes:
-                    index.drop(connection)  # made anew over all rows at once, which is quicker than row by row
+                for each in table.indexes:
+                    each.drop(connection)  # made anew over all rows at once, which is quicker than row by row
                 connection.execute(sa.delete(table))
                 _copy(connection, table)
-                for index in table.indexes:
-                    index.create(connection)
+                for each in table.indexes:
+                    each.create(connection)
         return True
 
     def discard(self) -> None:
