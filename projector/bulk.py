@@ -55,13 +55,9 @@ def select_among(
     connection: sa.Connection, table: sa.Table, columns: Sequence[str], key: Sequence[str], keys: Rows
 ) -> sa.CursorResult[Any]:
     """These columns of the rows whose `key` columns are among these values, by index on both databases."""
-    given: Any
-    if connection.dialect.name == "sqlite":
-        given = msgspec.json.encode(keys).decode()
-    else:
-        given = {f"given_{name}": list(values) for name, values in zip(key, zip(*keys, strict=True), strict=True)}
-    statement = _among(connection.dialect.name, table, tuple(columns), tuple(key))
-    return connection.execute(statement, given if isinstance(given, dict) else {"given": given})
+    is_sqlite = connection.dialect.name == "sqlite"
+    given = {"given": msgspec.json.encode(keys).decode()} if is_sqlite else _arrays(key, keys)
+    return connection.execute(_among(connection.dialect.name, table, tuple(columns), tuple(key)), given)
 
 
 @lru_cache(maxsize=256)
@@ -70,8 +66,7 @@ def _among(dialect: str, table: sa.Table, columns: tuple[str, ...], key: tuple[s
         each = sa.func.json_each(sa.bindparam("given", type_=sa.Text)).table_valued("value").c.value
         given: list[Any] = [sa.func.json_extract(each, f"$[{place}]") for place in range(len(key))]
     else:
-        arrays = (sa.bindparam(f"given_{name}", type_=postgresql.ARRAY(_element(table.c[name].type))) for name in key)
-        given = [*sa.func.unnest(*arrays).table_valued(*key).render_derived().c]
+        given = [*_unnested(table, key)]
     among = sa.tuple_(*(table.c[name] for name in key)).in_(sa.select(*given))
     return sa.select(*(table.c[name] for name in columns)).where(among)
 
@@ -131,10 +126,7 @@ def _write(connection: sa.Connection, statement: Statement, table: sa.Table, col
         text, places = _for_sqlite(statement, table, tuple(columns))
         connection.exec_driver_sql(text, _as_stored(table, columns, rows, iso, places))
     elif len(rows) < COPY_ROWS:
-        arrays = zip(columns, zip(*rows, strict=True), strict=True)
-        connection.execute(
-            _over_arrays(statement, table, tuple(columns)), {f"given_{name}": list(values) for name, values in arrays}
-        )
+        connection.execute(_over_arrays(statement, table, tuple(columns)), _arrays(columns, rows))
     else:
         from projector.copying import copy_aside, microseconds
 
@@ -177,14 +169,23 @@ def _for_sqlite(statement: Statement, table: sa.Table, columns: tuple[str, ...])
 
 @lru_cache(maxsize=256)
 def _over_arrays(statement: Statement, table: sa.Table, columns: tuple[str, ...]) -> Any:
-    """Parameters are named apart from the table's columns."""
-    arrays = (sa.bindparam(f"given_{name}", type_=postgresql.ARRAY(_element(table.c[name].type))) for name in columns)
-    return statement(table, columns, sa.func.unnest(*arrays).table_valued(*columns).render_derived().c)
+    return statement(table, columns, _unnested(table, columns))
 
 
 @lru_cache(maxsize=256)
 def _over_table(statement: Statement, table: sa.Table, columns: tuple[str, ...], name: str) -> Any:
     return statement(table, columns, sa.table(name, *(sa.column(each, table.c[each].type) for each in columns)).c)
+
+
+def _arrays(columns: Sequence[str], rows: Rows) -> dict[str, list[Any]]:
+    """The rows as the parameters of `_unnested`, an array for each column."""
+    return {f"given_{name}": list(values) for name, values in zip(columns, zip(*rows, strict=True), strict=True)}
+
+
+def _unnested(table: sa.Table, columns: Sequence[str]) -> Any:
+    """Rows given as arrays, by column name. Their parameters are named apart from the table's columns."""
+    arrays = (sa.bindparam(f"given_{name}", type_=postgresql.ARRAY(_element(table.c[name].type))) for name in columns)
+    return sa.func.unnest(*arrays).table_valued(*columns).render_derived().c
 
 
 def _element(kind: Any) -> Any:

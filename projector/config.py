@@ -64,16 +64,14 @@ def read_config(environment: Mapping[str, str] = os.environ) -> Config:
         return environment.get(name, "").strip() or SETTINGS[name][0]
 
     url = database_url(value("PROJECTOR_DATABASE_URL"))
-    processes = value("PROJECTOR_WEB_PROCESSES") or (
-        "1" if url.get_backend_name() == "sqlite" else str(min(4, os.cpu_count() or 1))
-    )
+    usual_processes = 1 if url.get_backend_name() == "sqlite" else min(4, os.cpu_count() or 1)
     return Config(
         database_url=url,
         public_url=value("PROJECTOR_PUBLIC_URL").partition("#")[0],
         tokens=_tokens(value("TWILIO_AUTH_TOKEN")),
         workspaces=frozenset(_listed(value("PROJECTOR_WORKSPACES"))),
         ready_lag_seconds=_number("PROJECTOR_READY_LAG_SECONDS", value("PROJECTOR_READY_LAG_SECONDS")),
-        web_processes=_whole_number("PROJECTOR_WEB_PROCESSES", processes),
+        web_processes=_whole_number("PROJECTOR_WEB_PROCESSES", value("PROJECTOR_WEB_PROCESSES") or str(usual_processes)),
         allow_unsafe=frozenset(_listed(value("PROJECTOR_ALLOW_UNSAFE"))),
     )
 

@@ -19,7 +19,6 @@ from projector.taskrouter.text import LATEST_MS
 
 BATCH = 1_000
 LINE_MAX_BYTES = 1024 * 1024
-EXPORT_HEAD_BYTES = 200  # an exported document names its parameters this early
 
 
 class ExportedCallback(Struct, forbid_unknown_fields=True):
@@ -95,12 +94,12 @@ def _arrival(line: bytes, workspaces: frozenset[str], keep_receipts: bool) -> En
 
 
 def _read(line: bytes, keep_receipts: bool) -> tuple[dict[str, str], str, int | None]:
-    if b'"parameters"' not in line[:EXPORT_HEAD_BYTES]:
-        return _parameters.decode(line), "import", None
     try:
-        document = _exported.decode(line)
-    except msgspec.ValidationError:
         return _parameters.decode(line), "import", None
+    except msgspec.ValidationError:
+        if b'"parameters"' not in line:
+            raise
+    document = _exported.decode(line)
     if keep_receipts and document.source in _SOURCES:
         return document.parameters, document.source, document.recorded_at
     return document.parameters, "import", None

@@ -154,9 +154,10 @@ def steps(unit: Unit, callbacks: Iterable[Callback], state: State | None) -> Ite
         some = list(islice(rest, step))
         if not some and state is not None:
             return
-        state, closed = fold(unit, some, state)
+        folding = fold(unit, some, state)
+        state = folding.state
         is_full = state.head.callback_count - count == step
-        yield Folding(state, closed), Checkpoint(state.head.folded_to, state) if is_full else None
+        yield folding, Checkpoint(state.head.folded_to, state) if is_full else None
         if len(some) < step:
             return
 

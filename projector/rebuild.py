@@ -40,7 +40,6 @@ from projector.table_sink import CHECKPOINT_COLUMNS, TableSink, checkpoint_value
 from projector.taskrouter.callback import Unit
 from projector.taskrouter.mention import Mentions, merge_all
 
-PAGE = 5_000
 ROWS_AT_ONCE = 10_000
 SAMPLES = 1_000
 TOP = EVERY_UNIT.below
@@ -212,11 +211,11 @@ def _swapped(url: URL, log: Log, fresh: Fresh, lease: Lease) -> bool:
     with disposing(open_engine(fresh.url(), passing=True)) as engine, disposing(open_engine(url)) as serving:
         sink = TableSink(engine)
         for _ in range(CATCH_UPS):
-            project(log, sink, log.end(), PAGE)  # not to the very end: as long as callbacks arrive there is none
+            project(log, sink, log.end())  # not to the very end: as long as callbacks arrive there is none
         with writing(serving) as connection:
             lease.seize(connection)
         try:
-            project(log, sink, log.end(), PAGE)
+            project(log, sink, log.end())
             _refuse_incomplete(engine)
             return fresh.swap(lease)
         except StandingBy:

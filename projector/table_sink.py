@@ -43,7 +43,6 @@ from projector.taskrouter.mention import Stated
 
 PROJECTION = "tables"
 UNDEFINED_TABLE, INSUFFICIENT_PRIVILEGE = "42P01", "42501"  # PostgreSQL's codes: its driver is not imported for SQLite
-KEYS_PER_SELECT = 5_000
 RECENT_UNITS = 10_000  # whose states are kept in memory: some 30 MB
 EVENT_TYPE_MAX_LENGTH = 100
 
@@ -79,8 +78,7 @@ class TableSink:
             return found
         with reading(self._engine) as connection:
             for kind, keys in by_kind.items():
-                for start in range(0, len(keys), KEYS_PER_SELECT):
-                    found |= _load(connection, kind, keys[start : start + KEYS_PER_SELECT])
+                found |= _load(connection, kind, keys)
         return found
 
     def incomplete(self) -> set[Unit]:
@@ -255,12 +253,9 @@ def _save_history(connection: sa.Connection, batch: Batch) -> None:
     ended: dict[Any, list[Values]] = defaultdict(list)
     for unit, folded in batch.folded.items():
         for void in voids(unit, folded):
-            names = (
-                (*void.line, "n", "started_at")
-                if "started_at" in HISTORY_OF[void.kind].primary_key.columns
-                else (*void.line, "n")
-            )
-            wrong[void.kind, names].append((*void.line.values(), void.n, void.since_ms)[: len(names)])
+            place = void.line | {"n": void.n, "started_at": void.since_ms}
+            names = tuple(name for name in place if name in HISTORY_OF[void.kind].primary_key.columns)
+            wrong[void.kind, names].append(tuple(place[name] for name in names))
         for span in folded.closed:
             ended[type(span)].append(VALUES_OF[type(span)](span))
     for (kind, names), lines in wrong.items():
@@ -288,10 +283,11 @@ def _save_operating(connection: sa.Connection, batch: Batch) -> None:
     upsert(connection, tables.incomplete_unit, ("unit", "error", "position"), failed)
     healed = [(str(unit),) for unit in batch.healed]
     delete_from(connection, tables.incomplete_unit, ("unit",), healed)
-    add_up(connection, tables.event_type_count, ("event_type", "known", "times"), counted(batch.event_types))
+    add_up(connection, tables.event_type_count, COUNT_COLUMNS, counted(batch.event_types))
 
 
 CHECKPOINT_COLUMNS = ("unit", "folded_to", "state")
+COUNT_COLUMNS = ("event_type", "known", "times")
 
 
 def checkpoint_values(unit: Unit, point: Checkpoint) -> Values:
@@ -300,7 +296,7 @@ def checkpoint_values(unit: Unit, point: Checkpoint) -> Values:
 
 
 def counted(event_types: Mapping[str, int]) -> list[Values]:
-    """Counts by EventType as rows: the type, whether it is known, how many."""
+    """Counts by EventType as rows of `COUNT_COLUMNS`."""
     counts: dict[str, int] = defaultdict(int)
     for event_type, times in event_types.items():
         counts[event_type[:EVENT_TYPE_MAX_LENGTH]] += times

@@ -25,7 +25,7 @@ from projector.project import history
 from projector.rows import NAME_COLUMNS, STORED, Row, is_default, named_rows, row_of, unit_of_row
 from projector.status import check_position, rebuild_due
 from projector.sweep import Kept, Sweep
-from projector.table_sink import counted, projected, snapshot
+from projector.table_sink import COUNT_COLUMNS, counted, projected, snapshot
 from projector.taskrouter.callback import order_identity
 from projector.taskrouter.fold import FOLD_VERSION
 
@@ -157,8 +157,7 @@ def _folded_rows(sweep: Sweep) -> Iterator[Line]:
         if not isinstance(line, Kept):
             yield STORED[type(line)], row_of(line)
     yield from named_rows(sweep.heard.mentions())
-    columns = ("event_type", "known", "times")
-    yield from ((tables.event_type_count, dict(zip(columns, row, strict=True))) for row in counted(sweep.heard.event_types))
+    yield from ((tables.event_type_count, dict(zip(COUNT_COLUMNS, row, strict=True))) for row in counted(sweep.heard.event_types))
 
 
 def _first(

@@ -8,13 +8,15 @@ from collections.abc import Callable
 from contextlib import closing
 
 from psycopg.sql import SQL
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.engine import URL
 
 from projector.database import disposing, open_engine
-from projector.log import Stored, open_log
+from projector.log import Entry, Stored, open_log
 from projector.log.postgres import PostgresLog
-from tests.given import text_url
+from projector.log.schema import stored_events
+from projector.migrate import migration_engine
+from tests.given import ms, task_created, text_url
 from tests.harness import ROOT, measured
 
 WRITERS, CALLBACKS = 8, 20_000
@@ -85,3 +87,21 @@ def test_a_plan_made_while_the_log_was_empty_does_not_read_all_of_it_later(new_u
             source = conn.execute(append).fetchone()["prosrc"]
             lookup = re.search(r"\((SELECT true FROM log.stored_events .*? LIMIT 1)\)", source)[1]
             assert "Seq Scan" not in str(conn.execute("EXPLAIN " + lookup.replace("origin ", "'o' ")).fetchall())
+
+
+def test_an_append_comes_to_the_same_rows_in_every_log(new_url: Callable[[str], URL]) -> None:
+    """PostgreSQL's function says in SQL what `log.entry` says for the others: receipts that never go back, event times, documents."""
+    stamps = [
+        {"TimestampMs": str(ms(at))} for at in (10, 310, 311)
+    ]  # a stamp is believed up to five minutes ahead of its receipt
+    bodies = [task_created(0, str(n)) | stamp for n, stamp in enumerate([*stamps, {"TimestampMs": "x", "Timestamp": "x"}])]
+    receipts = [ms(10), ms(10), ms(10), ms(5)]  # the last one arrives with an older receipt
+    odd = [{**task_created(3, "é"), "EventType": "no.such.type", "TaskAttributes": '{"\\u0000":"\u2028"}'}]
+    found = []
+    for url in (new_url("sqlite"), new_url("postgresql")):
+        with closing(open_log(url)) as log, disposing(migration_engine(url)) as engine, engine.connect() as connection:
+            log.append([Entry.of(body, "import", at) for body, at in zip(bodies, receipts, strict=True)])
+            log.append([Entry.of(body, "callback", ms(7)) for body in (bodies[0], *odd)])
+            found.append(connection.execute(select(stored_events).order_by(stored_events.c.notification_id)).all())
+    assert found[0] == found[1]
+    assert [row.at_ms for row in found[0]] == [ms(10), ms(310), ms(10), ms(10), ms(3)]

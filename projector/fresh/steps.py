@@ -43,6 +43,7 @@ def index(engine: sa.Engine, table: sa.Table) -> None:
 
 
 def _without_key(table: sa.Table) -> sa.Table:
+    """The same table, its primary key left out."""
     copy = table.to_metadata(sa.MetaData())
     for column in copy.primary_key:
         column.primary_key = False

@@ -180,10 +180,7 @@ def recorded_ms(state: bytes) -> int:
     return msgspec.json.decode(state, type=_Receipt).recorded_at
 
 
-Row = tuple[str, str, bytes, str | None, int]  # originator, topic, state, unit, at_ms
-
-
-def rows(entries: Sequence[Entry], now_ms: int, last: bytes | None) -> list[Row]:
+def rows(entries: Sequence[Entry], now_ms: int, last: bytes | None) -> list[tuple[str, str, bytes, str | None, int]]:
     """What is inserted for each entry: originator, topic, state, unit, at_ms; `last` is the newest document in the log.
 
     Receipt stamps never go back, neither when the clock does nor when an export carries older ones: "as known at" then

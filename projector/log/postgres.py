@@ -69,13 +69,12 @@ class PostgresLog(PostgresApplicationRecorder):
         table = Identifier(datastore.schema, events_table_name)
         self._lock = crc32(f"{datastore.schema}.{events_table_name}".encode())
         self.lock_table_statements = [SQL("SELECT pg_advisory_xact_lock({})").format(self._lock)]
-        self._insert = SQL(
+        self._insert_strictly = SQL(
             "INSERT INTO {} (originator_id, originator_version, topic, state, unit, at_ms)"
             " SELECT originator_id, originator_version, topic, state, unit, at_ms"
             " FROM unnest(%b::text[], %b::bigint[], %b::text[], %b::bytea[], %b::text[], %b::bigint[]) WITH ORDINALITY"
-            " AS t (originator_id, originator_version, topic, state, unit, at_ms, n) ORDER BY n"
+            " AS t (originator_id, originator_version, topic, state, unit, at_ms, n) ORDER BY n RETURNING notification_id"
         ).format(table)
-        self._insert_strictly = self._insert + SQL(" RETURNING notification_id")
         self._append = SQL(
             "SELECT * FROM {}(%s::bigint, %b::text[], %b::text[], %b::text[], %b::bigint[], %b::bigint[], %b::text[], %b::bytea[])"
         ).format(Identifier(datastore.schema, "append_callbacks"))

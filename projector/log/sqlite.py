@@ -37,7 +37,7 @@ _BY_UNIT = (
     " WHERE (unit, at_ms, notification_id) > (?, ?, ?) AND unit < ? AND notification_id <= ? ORDER BY unit, at_ms, notification_id LIMIT ?"
 )
 _FIND = "SELECT notification_id, originator_id, state, unit FROM stored_events WHERE originator_id = ?"
-_UNIT_AT = "SELECT unit FROM stored_events WHERE notification_id = ? AND unit IS NOT NULL"
+_UNITS_AT = "SELECT unit FROM stored_events WHERE notification_id IN (SELECT value FROM json_each(?)) AND unit IS NOT NULL"
 _NOTIFICATIONS = (
     "SELECT * FROM stored_events WHERE notification_id > ? AND notification_id <= ?"
     " AND (json_array_length(?) = 0 OR topic IN (SELECT value FROM json_each(?))) ORDER BY notification_id LIMIT ?"
@@ -98,8 +98,7 @@ class SQLiteLog(SQLiteApplicationRecorder):
 
     def units_at(self, positions: Sequence[int]) -> list[str]:
         """See `Log.units_at`."""
-        found = (self._select(_UNIT_AT, (position,)) for position in positions)
-        return [row["unit"] for rows in found for row in rows]
+        return [row["unit"] for row in self._select(_UNITS_AT, (msgspec.json.encode(list(positions)).decode(),))]
 
     def end(self) -> int:
         """See `Log.end`."""

@@ -9,11 +9,11 @@ from typing import IO
 from urllib.parse import urlencode
 
 import msgspec
-from msgspec import Struct
 
 from projector.floor.center import START_MS, Floor
 from projector.floor.delivery import Sent, deliveries, sign
 from projector.log import Entry
+from projector.taskrouter.callback import TextDocument
 
 SEED, WORKERS, PER_SECOND = 1, 200, 40.0
 SAMPLE = 5_000
@@ -23,15 +23,7 @@ VETERAN = "WK" + "f" * 32
 VETERAN_EVERY_MS = 1_000
 
 
-class Document(Struct):
-    """One line of an export, which is what the log stores of a callback."""
-
-    recorded_at: int
-    source: str
-    parameters: dict[str, str]
-
-
-document = msgspec.json.Decoder(Document).decode
+document = msgspec.json.Decoder(TextDocument).decode  # one line of an export, which is what the log stores of a callback
 
 
 class Callbacks:

@@ -22,7 +22,8 @@ from sqlalchemy.engine import URL, make_url
 
 from tests.bench.callbacks import document
 from tests.bench.cases import NotMeasured
-from tests.bench.run import Run, apart, text
+from tests.bench.run import Run, apart
+from tests.given import text_url
 
 BATCH = 1_000
 WAIT_SECONDS = 300.0
@@ -117,7 +118,7 @@ def runner_rate(run: Run) -> float:
     with run.databases.bare() as url:
         store_backlog(url, events(run, run.sizes.backlog))
         run.databases.rest(url)
-        return apart(seconds_an_event, text(url), run.sizes.backlog) ** -1
+        return apart(seconds_an_event, text_url(url), run.sizes.backlog) ** -1
 
 
 def store_backlog(url: URL, backlog: Sequence[StoredEvent]) -> None:

@@ -16,7 +16,7 @@ from tests.bench.cases import P10, Measured, NotMeasured, Round
 from tests.bench.figures import percentile, shown, spread
 from tests.bench.load import ACCEPTED, Answer, post_at_rate
 from tests.bench.processes import PROJECTOR, environment, serving
-from tests.bench.run import Run
+from tests.bench.run import Run, meanwhile
 from tests.given import text_url
 
 CONNECTIONS = 8
@@ -49,7 +49,8 @@ def _latencies(run: Run, url: URL) -> tuple[list[Answer], list[float]]:
     per_second = run.sizes.live_per_second
     warm = int(WARM_SECONDS * per_second)
     requests = run.callbacks.requests(warm + int(run.sizes.live_seconds * per_second))
-    with serving([str(PROJECTOR), "serve"], environment(url), run.folder / "server.log") as port, _Watch(url) as watch:
+    watch = _Watch(url)
+    with serving([str(PROJECTOR), "serve"], environment(url), run.folder / "server.log") as port, meanwhile(watch.watch):
         answers = post_at_rate(port, requests, CONNECTIONS, per_second)
         refused = [answer.status for answer in answers if answer.status != ACCEPTED]
         if refused:
@@ -88,19 +89,10 @@ class _Watch:
     """Somebody who reads the projection's committed position all the time, and notes when it moved."""
 
     def __init__(self, url: URL) -> None:
-        self._url, self._stop = url, threading.Event()
+        self._url = url
         self._positions: list[int] = [0]
         self._moments: list[float] = [0.0]
         self._trouble: Exception | None = None
-        self._thread = threading.Thread(target=self._watch, name="watch", daemon=True)
-
-    def __enter__(self) -> "_Watch":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
 
     def wait_for(self, position: int) -> None:
         """Wait until it was seen there."""
@@ -114,10 +106,11 @@ class _Watch:
         """The moment of the first look at or beyond it."""
         return self._moments[bisect_left(self._positions, position)]
 
-    def _watch(self) -> None:
+    def watch(self, stop: threading.Event) -> None:
+        """Look until told to stop."""
         try:
             with _position_of(self._url) as look:
-                while not self._stop.wait(POLL_SECONDS):
+                while not stop.wait(POLL_SECONDS):
                     position = look()
                     if position > self._positions[-1]:
                         self._moments.append(time.perf_counter())

@@ -13,6 +13,7 @@ from projector.database import disposing, open_engine
 from projector.floor.center import START_MS
 from projector.log import Log, open_log
 from projector.read.moment import at
+from projector.table_sink import projected, reading
 from tests.bench.cases import P7, Measured, Round
 from tests.bench.figures import percentile
 from tests.bench.rebuilding import rebuilt_tables
@@ -73,12 +74,8 @@ def _look(place: Place, workers: list[str], chance: random.Random, times: int) -
 
 
 def _place(engine: sa.Engine, log: Log) -> Place:
-    with engine.connect() as connection:
-        return Place(
-            engine,
-            log,
-            connection.execute(sa.select(tables.projection.c.event_at).where(tables.projection.c.name == "tables")).scalar_one(),
-        )
+    with reading(engine) as connection:
+        return Place(engine, log, projected(connection).event_at)
 
 
 def _workers(engine: sa.Engine) -> list[str]:

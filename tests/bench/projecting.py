@@ -14,7 +14,8 @@ from projector.table_sink import TableSink
 from tests.bench.callbacks import write_with_veteran
 from tests.bench.cases import P4, P4B, Measured, NotMeasured, Round
 from tests.bench.library import runner_rate
-from tests.bench.run import Run, apart, fill, text
+from tests.bench.run import Run, apart, fill
+from tests.given import text_url
 
 
 def measure(run: Run, backend: str) -> Iterator[Measured]:
@@ -70,7 +71,7 @@ def _with_veteran(run: Run, backend: str) -> URL:
 def _rate(run: Run, original: URL, callbacks: int) -> float:
     """Callbacks a second of a catch-up over a copy of this database, in a process of its own."""
     with run.databases.copy(original) as url:
-        projected, seconds = apart(catch_up, text(url))
+        projected, seconds = apart(catch_up, text_url(url))
     if projected != callbacks:
         raise NotMeasured(f"{callbacks} callbacks were waiting to be projected, and {projected} were.")
     return projected / seconds

@@ -20,7 +20,7 @@ from projector.table_sink import TableSink
 from tests.bench.cases import P5, P6, P8, P9, Measured, NotMeasured, Round
 from tests.bench.library import runner_rate
 from tests.bench.processes import PROJECTOR, environment, last_line, started
-from tests.bench.run import Run, apart, fill, text
+from tests.bench.run import Run, apart, fill, meanwhile
 from tests.given import text_url
 
 JOBS = 2
@@ -51,7 +51,7 @@ def measure(run: Run, backend: str) -> Iterator[Measured]:
         if "P5" in run.wanted:
             runner.append(runner_rate(run))
         if read is not None:
-            reading.append(sizes.rebuilt_many / apart(read, text(many)))
+            reading.append(sizes.rebuilt_many / apart(read, text_url(many)))
         if few is not None:
             small.append(rebuild(run, few, sizes.rebuilt_few))
         large.append(rebuild(run, many, sizes.rebuilt_many))
@@ -92,7 +92,7 @@ def rebuild(run: Run, url: URL, callbacks: int) -> Rebuilt:
     diary = run.folder / "rebuild.log"
     command = [str(PROJECTOR), "rebuild", "--jobs", str(JOBS)]
     began = time.perf_counter()
-    with started(command, environment(url), diary) as process, _Memory(process.pid) as memory:
+    with started(command, environment(url), diary) as process, meanwhile((memory := _Memory(process.pid)).watch):
         try:
             status = process.wait(REBUILD_SECONDS)
         except subprocess.TimeoutExpired as error:
@@ -116,20 +116,12 @@ class _Memory:
 
     def __init__(self, pid: int) -> None:
         self.peak = 0
-        self._pid, self._stop = pid, threading.Event()
-        self._thread = threading.Thread(target=self._look, name="memory", daemon=True)
+        self._pid = pid
 
-    def __enter__(self) -> "_Memory":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _look(self) -> None:
+    def watch(self, stop: threading.Event) -> None:
+        """Look until told to stop."""
         height = 0.0
-        while not self._stop.wait(LOOK_SECONDS):
+        while not stop.wait(LOOK_SECONDS):
             family = _family(self._pid)
             resident = sum(map(_resident_bytes, family))
             if resident > height * STEP:
@@ -163,12 +155,12 @@ def _proportional_bytes(pid: int) -> int:
 
 def _fastest_way_to_read(url: URL) -> Callable[[str], float]:
     ways = [read_sqlite] if url.get_backend_name() == "sqlite" else [read_blocks, read_rows]
-    return min(ways, key=lambda way: apart(way, text(url)))
+    return min(ways, key=lambda way: apart(way, text_url(url)))
 
 
 def read_blocks(url: str) -> float:
     """Seconds to take in the log's rows by COPY BINARY, as the bytes that come."""
-    with psycopg.connect(text_url(make_url(url))) as connection, connection.cursor() as cursor:
+    with psycopg.connect(url) as connection, connection.cursor() as cursor:
         began = time.perf_counter()
         with cursor.copy(COPY) as copy:
             sum(len(block) for block in copy)
@@ -177,7 +169,7 @@ def read_blocks(url: str) -> float:
 
 def read_rows(url: str) -> float:
     """The same as tuples of Python's values."""
-    with psycopg.connect(text_url(make_url(url))) as connection, connection.cursor() as cursor:
+    with psycopg.connect(url) as connection, connection.cursor() as cursor:
         began = time.perf_counter()
         with cursor.copy(COPY) as copy:
             copy.set_types(["int8", "text", "bytea", "text"])

@@ -2,18 +2,17 @@
 
 import gc
 import multiprocessing
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from sqlalchemy.engine import URL
-
 from projector.importing import import_lines
 from projector.log import Log, Outcome
 from tests.bench.callbacks import Callbacks
-from tests.bench.cases import Measured, NotMeasured, Round
+from tests.bench.cases import Measured, NotMeasured
 from tests.bench.databases import Databases
 from tests.bench.figures import shown
 from tests.bench.sizes import Sizes
@@ -78,9 +77,14 @@ def undisturbed() -> Iterator[None]:
         gc.unfreeze()
 
 
-def text(url: URL) -> str:
-    """A URL that can be handed to another process."""
-    return url.render_as_string(hide_password=False)
-
-
-__all__ = ["Measure", "Measured", "Round", "Run", "apart", "fill", "text", "undisturbed"]
+@contextmanager
+def meanwhile(work: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Do this beside what is measured, in a thread, until the event is set."""
+    stop = threading.Event()
+    thread = threading.Thread(target=work, args=(stop,), name=work.__name__, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
