@@ -28,8 +28,7 @@ SETTINGS: dict[str, tuple[str, str]] = {  # name → default, meaning
     "PROJECTOR_READY_LAG_SECONDS": ("60", "`/readyz` answers 503 when the tables are further behind the log than this."),
     "PROJECTOR_WEB_PROCESSES": (
         "",
-        "Web server processes of `projector serve`. Empty: one on SQLite, where they would only wait for each other, else one for "
-        "each core, four at most.",
+        "Web server processes of `projector serve`. Empty: one for each core, four at most.",
     ),
     "PROJECTOR_ALLOW_UNSAFE": (
         "",
@@ -64,7 +63,7 @@ def read_config(environment: Mapping[str, str] = os.environ) -> Config:
         return environment.get(name, "").strip() or SETTINGS[name][0]
 
     url = database_url(value("PROJECTOR_DATABASE_URL"))
-    usual_processes = 1 if url.get_backend_name() == "sqlite" else min(4, os.cpu_count() or 1)
+    usual_processes = min(4, os.cpu_count() or 1)
     return Config(
         database_url=url,
         public_url=value("PROJECTOR_PUBLIC_URL").partition("#")[0],

@@ -1,4 +1,4 @@
-"""The web server: Granian, which reads requests and writes answers outside Python, so that slow clients hold no thread."""
+"""The web server: Granian, which reads requests and writes answers outside Python, so that slow clients hold nobody up."""
 
 import os
 import signal
@@ -6,9 +6,9 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from flask import Flask
-from granian.constants import HTTPModes, Interfaces
+from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.server import Server
 
@@ -16,7 +16,9 @@ from projector import logs
 from projector.config import Config, read_config
 from projector.processes import STOPS, end_with_parent, on_signals
 
-THREADS = 32  # requests of one process that may wait for one commit together
+if TYPE_CHECKING:
+    from webhook.loop import OnLoop
+
 CONNECTIONS = 2_048  # taken at once; beyond them, and with few, slow clients would keep everybody waiting
 HEADER_READ_TIMEOUT_MS = 10_000
 DRAIN_SECONDS = 8
@@ -30,12 +32,12 @@ def serve_http(config: Config, host: str, port: int) -> None:
         server = _Server(
             "projector.web:application",
             factory=True,
-            interface=Interfaces.WSGI,
+            interface=Interfaces.RSGI,
+            loop=Loops.uvloop,
             http=HTTPModes.http1,
             address=host,
             port=port,
             workers=config.web_processes,
-            blocking_threads=THREADS,
             backpressure=CONNECTIONS,
             http1_settings=HTTP1Settings(header_read_timeout=HEADER_READ_TIMEOUT_MS),
             respawn_failed_workers=True,
@@ -59,7 +61,7 @@ class _Server(Server):  # type: ignore[misc, valid-type]  # which of two it is, 
         super().signal_handler_interrupt()
 
 
-def application() -> Flask:
+def application() -> "OnLoop":
     """The application of one server process."""
     linger_on_signals()
     end_with_parent()
@@ -68,11 +70,12 @@ def application() -> Flask:
     from projector.log import open_log
     from projector.status import progress
     from webhook import create_app
+    from webhook.loop import LoopWaiter, OnLoop
 
     logs.configure()
     config = read_config()
     log, engine = open_log(config.database_url), open_engine(config.database_url)
-    return create_app(config, log, lambda now_ms: progress(log, engine, now_ms))
+    return OnLoop(create_app(config, log, lambda now_ms: progress(log, engine, now_ms), LoopWaiter))
 
 
 def linger_on_signals() -> None:
@@ -88,8 +91,10 @@ def linger_on_signals() -> None:
         while True:
             number = signal.sigwait(STOPS)
             time.sleep(LINGER_SECONDS)
-            while (handler := signal.getsignal(number)) is inherited[number] or not callable(handler):
+            while signal.getsignal(number) is inherited[number]:
                 time.sleep(0.05)  # the server, still starting, has not put its own yet
-            handler(number, None)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+            signal.raise_signal(number)  # its loop hears of it
+            signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
 
     threading.Thread(target=hand_over, name="linger", daemon=True).start()

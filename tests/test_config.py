@@ -1,5 +1,6 @@
 """Every setting of the environment, and what is refused before anything starts, in a sentence that says what to change."""
 
+import os
 from contextlib import closing
 
 import pytest
@@ -24,8 +25,8 @@ SQLITE = database_url("sqlite:///somewhere.db")
 def test_an_empty_environment_is_the_defaults() -> None:
     """Nothing set: SQLite in the current folder, no token, everything else as documented."""
     config = read_config({})
-    assert config == Config(database_url=database_url("sqlite:///projector.db"))
-    assert (config.tokens, config.workspaces, config.ready_lag_seconds, config.web_processes) == ({}, frozenset(), 60.0, 1)
+    assert config == Config(database_url=database_url("sqlite:///projector.db"), web_processes=min(4, os.cpu_count() or 1))
+    assert (config.tokens, config.workspaces, config.ready_lag_seconds) == ({}, frozenset(), 60.0)
 
 
 def test_every_setting_is_read() -> None:

@@ -23,13 +23,14 @@ from webhook.signature import Signatures
 
 BODY_MAX_BYTES = 256 * 1024
 RETRY_AFTER_SECONDS = 2
+PATH = "/callbacks"
 FORM = "application/x-www-form-urlencoded"
 
 callbacks = Blueprint("callbacks", __name__)
 logger = logging.getLogger(__name__)
 
 
-@callbacks.post("/callbacks")
+@callbacks.post(PATH)
 def receive() -> Response:
     """One callback."""
     if request.mimetype != FORM or request.mimetype_params.get("charset", "utf-8").lower() != "utf-8":

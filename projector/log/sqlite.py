@@ -19,7 +19,9 @@ from projector.log.entry import BY_UNIT_ROWS, EVERY_UNIT, Entry, Outcome, Reject
 from projector.taskrouter.text import LATEST_MS
 
 LOCK_TIMEOUT_SECONDS = 1
+RETRY_SECONDS = 0.0002  # SQLite's own pauses grow to 100 ms: beside a process that never rests, another never got its turn
 
+_BUSY_TIMEOUT = f"PRAGMA busy_timeout = {LOCK_TIMEOUT_SECONDS * 1000}"
 _READ = (
     "SELECT notification_id, originator_id, state, unit FROM stored_events WHERE notification_id > ? AND notification_id <= ?"
     " ORDER BY notification_id LIMIT ?"
@@ -159,7 +161,7 @@ class SQLiteLog(SQLiteApplicationRecorder):
     def _writing(self) -> Iterator[sqlite3.Cursor]:
         with self._errors(), self.datastore.get_connection(commit=True) as connection:
             cursor = connection.cursor().sqlite_cursor
-            cursor.execute("BEGIN IMMEDIATE")
+            _begin(cursor)
             try:
                 yield cursor
                 cursor.execute("COMMIT")
@@ -178,3 +180,21 @@ class SQLiteLog(SQLiteApplicationRecorder):
             raise StoreUnavailable(f"SQLite cannot answer now: {error}") from error
         except (sqlite3.DatabaseError, PersistenceError) as error:
             raise StoreUnavailable(f"SQLite cannot answer now: {error}") from error
+
+
+def _begin(cursor: sqlite3.Cursor) -> None:
+    """Begin to write, as soon as nobody else does."""
+    deadline = time.monotonic() + LOCK_TIMEOUT_SECONDS
+    cursor.execute("PRAGMA busy_timeout = 0")
+    try:
+        while True:
+            try:
+                cursor.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(RETRY_SECONDS)
+            else:
+                return
+    finally:
+        cursor.execute(_BUSY_TIMEOUT)

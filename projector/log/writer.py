@@ -7,7 +7,8 @@ and wakes every waiter with its outcome. Nobody is answered before the commit; a
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 from projector.errors import ProjectorError, StoreUnavailable
@@ -15,18 +16,41 @@ from projector.log.entry import Entry, Log, Outcome, Rejected
 
 BATCH_MAX = 500
 WAITING_MAX = 5_000
+BUSY = 3  # from so many arrivals at once, a commit waits for others that are on their way (`Waiter.gather_seconds`)
 PATIENCE_SECONDS = 1.5  # the webhook promises an answer within 2 s
-SHORT_PATIENCE_SECONDS = 0.2  # while the store is known not to answer: requests must not queue for the server's threads
+
+
+class Waiter:
+    """One arrival, and who waits for it: a thread. (Bare locks: a Future is a condition each, and half the cost of an append.)"""
+
+    gather_seconds = 0.0  # threads that were told come back all at once: to wait for them would only make them slower
+    outcome: Outcome | Exception
+
+    def __init__(self, arrival: Entry | Rejected) -> None:
+        self.arrival = arrival
+        self.claimed = threading.Lock()  # by the writer, who then stores it, or by who gave up waiting: whoever is first
+        self._hears = threading.Lock()
+        self._hears.acquire()
+
+    def wait(self, patience_seconds: float) -> bool:
+        """Until the outcome was told: True. False when that took longer."""
+        return self._hears.acquire(timeout=patience_seconds)
+
+    def tell(self, outcome: Outcome | Exception) -> None:
+        """Wake who waits. Called by the writer's thread."""
+        self.outcome = outcome
+        self._hears.release()
 
 
 class GroupCommit:
     """The one writer of this process, over a log. Its thread starts with the first append and ends with `close`."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, waiter: type[Waiter] = Waiter) -> None:
         self._log = log
-        self._waiting: SimpleQueue[_Waiter | None] = SimpleQueue()  # None: there will be no more
+        self._waiter = waiter
+        self._waiting: SimpleQueue[Waiter | None] = SimpleQueue()  # None: there will be no more
+        self._is_busy = False
         self._closing = False
-        self._answers = True  # the store did, the last time it was asked
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -36,13 +60,10 @@ class GroupCommit:
             raise StoreUnavailable(f"{self._waiting.qsize()} callbacks are waiting to be stored already. Try again.")
         if self._thread is None:
             self._start()
-        waiter = _Waiter(arrival)
+        waiter = self._waiter(arrival)
         self._waiting.put(waiter)
-        if not self._answers:
-            patience_seconds = min(patience_seconds, SHORT_PATIENCE_SECONDS)
-        if not waiter.told.acquire(timeout=patience_seconds):
+        if not waiter.wait(patience_seconds):
             waiter.claimed.acquire(blocking=False)  # unless the writer has it, it is taken back
-            self._answers = False
             raise StoreUnavailable(f"The store did not commit within {patience_seconds} s. Try again.")
         if isinstance(waiter.outcome, Outcome):
             return waiter.outcome
@@ -70,22 +91,26 @@ class GroupCommit:
             if batch:
                 self._commit(batch)
 
-    def _take(self) -> "list[_Waiter | None]":
+    def _take(self) -> list[Waiter | None]:
         """Those who are waiting, at least one."""
-        taken = [self._waiting.get()]
-        try:
-            while len(taken) < BATCH_MAX:
-                taken.append(self._waiting.get_nowait())
-        except Empty:
-            pass
+        taken = [self._waiting.get(), *self._more(BATCH_MAX - 1)]
+        if self._waiter.gather_seconds and (self._is_busy or len(taken) >= BUSY):
+            time.sleep(self._waiter.gather_seconds)
+            taken += self._more(BATCH_MAX - len(taken))
+            self._is_busy = len(taken) >= BUSY
         return taken
 
-    def _commit(self, batch: "Sequence[_Waiter]") -> None:
+    def _more(self, limit: int) -> Iterator[Waiter | None]:
+        """Those who are waiting already."""
+        with suppress(Empty):
+            for _ in range(limit):
+                yield self._waiting.get_nowait()
+
+    def _commit(self, batch: Sequence[Waiter]) -> None:
         """One transaction for the batch. Should it fail for what it holds, each alone: one must not refuse its neighbours."""
         try:
             outcomes = self._patiently([waiter.arrival for waiter in batch])
         except ProjectorError as error:
-            self._answers = False
             for waiter in batch:
                 waiter.tell(error)
         except Exception as error:  # noqa: BLE001 (every waiter gets it: none is swallowed)
@@ -95,7 +120,6 @@ class GroupCommit:
             for alone in batch:
                 self._commit([alone])
         else:
-            self._answers = True
             for waiter, outcome in zip(batch, outcomes, strict=True):
                 waiter.tell(outcome)
 
@@ -109,19 +133,3 @@ class GroupCommit:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.05)
-
-
-class _Waiter:
-    """One arrival, and who waits for it. (Bare locks: a Future is a condition each, and half the cost of an append.)"""
-
-    def __init__(self, arrival: Entry | Rejected) -> None:
-        self.arrival = arrival
-        self.claimed = threading.Lock()  # by the writer, who then stores it, or by who gave up waiting: whoever is first
-        self.told = threading.Lock()
-        self.told.acquire()
-        self.outcome: Outcome | Exception
-
-    def tell(self, outcome: Outcome | Exception) -> None:
-        """Wake who waits."""
-        self.outcome = outcome
-        self.told.release()

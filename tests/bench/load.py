@@ -19,6 +19,7 @@ ACCEPTED = 204
 ANSWER_SECONDS = 20.0
 BROKEN = 0
 ANSWER_BYTES = 65_536
+POSTS_OF_A_CONNECTION = 100  # then a new one is made: with several server processes, the less busy one takes it
 
 _length = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
@@ -51,19 +52,20 @@ class Answer(NamedTuple):
 class _Connection:
     """A connection that is kept, with one request under way at most."""
 
-    __slots__ = ("_so_far", "_socket", "number", "sent_at")
+    __slots__ = ("_so_far", "_socket", "number", "posts", "sent_at")
 
     def __init__(self, port: int) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=ANSWER_SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._so_far = b""
-        self.number, self.sent_at = 0, 0.0
+        self.number, self.posts, self.sent_at = 0, 0, 0.0
 
     def fileno(self) -> int:
         return self._socket.fileno()
 
     def send(self, request: bytes) -> None:
         """Post it."""
+        self.posts += 1
         self.sent_at = time.perf_counter()
         self._socket.sendall(request)
 
@@ -110,12 +112,14 @@ def post_steadily(port: int, requests: Sequence[bytes], connections: int, warm_s
                 if status == ACCEPTED and began <= now < ended:
                     latencies.append(now - connection.sent_at)
                 request = next(waiting, None) if now < ended and status != BROKEN else None
-                if request is not None:
-                    connection.send(request)
+                if request is None:
+                    ended = min(now, ended)  # fewer connections from here on
+                    under_way -= 1
+                    poll.unregister(connection)
                     continue
-                ended = min(now, ended)  # fewer connections from here on
-                under_way -= 1
-                poll.unregister(connection)
+                if connection.posts == POSTS_OF_A_CONNECTION:
+                    connection = _renewed(connection, port, poll, by_file)
+                connection.send(request)
         own_share = (time.process_time() - worked) / (time.perf_counter() - first)
     if ended <= began:
         raise NotMeasured(f"Posting ended within the warm-up, after these answers: {dict(answers)}.")
@@ -150,15 +154,25 @@ def post_at_rate(port: int, requests: Sequence[bytes], connections: int, per_sec
 
 @contextmanager
 def _connected(port: int, count: int) -> Iterator[tuple[select.epoll, dict[int, _Connection]]]:
-    connections = [_Connection(port) for _ in range(count)]
+    by_file = {connection.fileno(): connection for connection in [_Connection(port) for _ in range(count)]}
     try:
         with select.epoll() as poll:
-            for connection in connections:
+            for connection in by_file.values():
                 poll.register(connection, select.EPOLLIN)
-            yield poll, {connection.fileno(): connection for connection in connections}
+            yield poll, by_file
     finally:
-        for connection in connections:
+        for connection in by_file.values():
             connection.close()
+
+
+def _renewed(old: _Connection, port: int, poll: select.epoll, by_file: dict[int, _Connection]) -> _Connection:
+    poll.unregister(old)
+    del by_file[old.fileno()]
+    old.close()
+    new = _Connection(port)
+    poll.register(new, select.EPOLLIN)
+    by_file[new.fileno()] = new
+    return new
 
 
 def _answering(poll: select.epoll, by_file: dict[int, _Connection], seconds: float = ANSWER_SECONDS) -> Iterator[_Connection]:
