@@ -1,24 +1,27 @@
-"""The web server: Granian, which reads requests and writes answers outside Python, so that slow clients hold nobody up."""
+"""The web server: Granian, which reads requests and writes answers outside Python, so that slow clients hold no thread."""
 
 import os
 import signal
+import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from granian.constants import HTTPModes, Interfaces, Loops
+from flask import Flask
+from granian import wsgi
+from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
-from granian.server import Server
+from granian.server import Server, mp
 
 from projector import logs
 from projector.config import Config, read_config
 from projector.processes import STOPS, end_with_parent, on_signals
+from webhook.acknowledgement import ANSWER, LATER
 
-if TYPE_CHECKING:
-    from webhook.loop import OnLoop
-
+THREADS = 16  # of one process, reading and checking requests; none waits for a commit
 CONNECTIONS = 2_048  # taken at once; beyond them, and with few, slow clients would keep everybody waiting
 HEADER_READ_TIMEOUT_MS = 10_000
 DRAIN_SECONDS = 8
@@ -32,12 +35,12 @@ def serve_http(config: Config, host: str, port: int) -> None:
         server = _Server(
             "projector.web:application",
             factory=True,
-            interface=Interfaces.RSGI,
-            loop=Loops.uvloop,
+            interface=Interfaces.WSGI,
             http=HTTPModes.http1,
             address=host,
             port=port,
             workers=config.web_processes,
+            blocking_threads=THREADS,
             backpressure=CONNECTIONS,
             http1_settings=HTTP1Settings(header_read_timeout=HEADER_READ_TIMEOUT_MS),
             respawn_failed_workers=True,
@@ -61,21 +64,58 @@ class _Server(Server):  # type: ignore[misc, valid-type]  # which of two it is, 
         super().signal_handler_interrupt()
 
 
-def application() -> "OnLoop":
+def application() -> Flask:
     """The application of one server process."""
     linger_on_signals()
     end_with_parent()
+    answer_later()
 
     from projector.database import open_engine
     from projector.log import open_log
     from projector.status import progress
     from webhook import create_app
-    from webhook.loop import LoopWaiter, OnLoop
 
     logs.configure()
     config = read_config()
     log, engine = open_log(config.database_url), open_engine(config.database_url)
-    return OnLoop(create_app(config, log, lambda now_ms: progress(log, engine, now_ms), LoopWaiter))
+    return create_app(config, log, lambda now_ms: progress(log, engine, now_ms))
+
+
+def answer_later() -> None:
+    """Let the application answer a request when its thread is long busy with the next one (`webhook.acknowledgement`).
+
+    Granian can, but has no name for it: the object that sends an answer may be kept, and used from any thread. So its
+    function that calls a WSGI application is replaced by one that puts it into the environ. Should a release of Granian not
+    look for it here any more, every request waits in its thread: slower, and right.
+    """
+    mp._wsgi_call_wrap = _calling  # type: ignore[attr-defined, assignment]
+
+
+def _calling(application: Callable[..., Any], scope_opts: Mapping[str, Any], _access_log_format: str | None = None) -> Any:
+    """As `granian.wsgi._callback_wrapper`: the function that Granian calls with each request."""
+    always = {
+        "SCRIPT_NAME": scope_opts.get("url_path_prefix") or "",
+        "wsgi.errors": sys.stderr,
+        "wsgi.input_terminated": True,
+        "wsgi.multiprocess": True,
+        "wsgi.multithread": True,
+        "wsgi.run_once": False,
+        "wsgi.version": (1, 0),
+    }
+
+    def call(protocol: Any, scope: dict[str, Any]) -> int:
+        begun = wsgi.Response()  # type: ignore[no-untyped-call]
+        content = application(always | scope | {ANSWER: protocol.response_bytes}, begun)
+        if content is LATER:
+            return begun.status
+        if isinstance(content, list):
+            protocol.response_bytes(begun.status, begun.headers, b"".join(content))
+        else:
+            stream = wsgi.ResponseIterWrap(content)  # type: ignore[no-untyped-call]
+            protocol.response_iter(begun.status, begun.headers, stream)
+        return begun.status
+
+    return call
 
 
 def linger_on_signals() -> None:
@@ -91,10 +131,8 @@ def linger_on_signals() -> None:
         while True:
             number = signal.sigwait(STOPS)
             time.sleep(LINGER_SECONDS)
-            while signal.getsignal(number) is inherited[number]:
+            while (handler := signal.getsignal(number)) is inherited[number] or not callable(handler):
                 time.sleep(0.05)  # the server, still starting, has not put its own yet
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
-            signal.raise_signal(number)  # its loop hears of it
-            signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+            handler(number, None)
 
     threading.Thread(target=hand_over, name="linger", daemon=True).start()

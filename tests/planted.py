@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import uuid
+from collections.abc import Callable
 
 from projector.config import read_config
 from projector.log import Entry, GroupCommit, Outcome, Rejected, entry
@@ -14,19 +15,19 @@ from projector.web import serve_http
 
 COMMIT_LATER_SECONDS = 0.05
 
-committed = GroupCommit.append
+submitted = GroupCommit.submit
 
 
-def acknowledge_before_commit(self: GroupCommit, arrival: Entry | Rejected) -> Outcome:
-    threading.Timer(COMMIT_LATER_SECONDS, committed, (self, arrival)).start()
-    return Outcome.STORED
+def acknowledge_before_commit(self: GroupCommit, arrival: Entry | Rejected, hear: Callable[[Outcome], object]) -> None:
+    threading.Timer(COMMIT_LATER_SECONDS, submitted, (self, arrival, lambda _outcome: None)).start()
+    hear(Outcome.STORED)
 
 
 if len(sys.argv) > 1:
     os.environ["PLANTED_BUG"] = sys.argv[1]
 match os.environ.get("PLANTED_BUG"):
     case "acknowledge-before-commit":
-        GroupCommit.append = acknowledge_before_commit
+        GroupCommit.submit = acknowledge_before_commit
     case "random-event-id":
         entry.identity_of = lambda _: f"EV{uuid.uuid4().hex}"
 

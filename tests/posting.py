@@ -19,7 +19,7 @@ from werkzeug.test import TestResponse
 
 from projector.config import ANY_ACCOUNT, Config
 from projector.database import database_url, disposing, open_engine
-from projector.log import Entry, GroupCommit, Log, Outcome, Rejected, Stored, open_log
+from projector.log import GroupCommit, Log, Outcome, Rejected, Stored, open_log
 from projector.log.schema import intake_quarantine
 from projector.migrate import migration_engine
 from projector.project import project
@@ -44,13 +44,6 @@ from webhook import create_app
 UNHURRIED = settings(deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
 FORM = "application/x-www-form-urlencoded"
 NOWHERE = database_url("sqlite:///nowhere.db")  # for an application whose log is given; never opened
-
-
-class Patient(GroupCommit):
-    """The writer, waiting as long as a busy test machine needs."""
-
-    def append(self, arrival: Entry | Rejected, patience_seconds: float = 60.0) -> Outcome:
-        return super().append(arrival, patience_seconds)
 
 
 class KeepingLog(MemoryLog):
@@ -113,14 +106,13 @@ class Webhook:
 
 
 @contextmanager
-def posting_to(url: URL = NOWHERE, log: Any = None, patient: bool = True, **settings: Any) -> Iterator[Webhook]:
+def posting_to(url: URL = NOWHERE, log: Any = None, patience_seconds: float = 60.0, **settings: Any) -> Iterator[Webhook]:
     """The application over this database, or over a log given; settings are `Config`'s."""
     config = Config(**{"database_url": url, "public_url": PUBLIC_URL, "tokens": {ANY_ACCOUNT: (TOKEN,)}} | settings)
     with disposing(open_engine(url)) as engine:
         used: Log = log if log is not None else open_log(url)
         webhook = Webhook(config, used, None if url is NOWHERE else engine)
-        if patient:
-            webhook.app.extensions["writer"] = Patient(used)
+        webhook.app.extensions["writer"] = GroupCommit(used, patience_seconds)  # as patient as a busy test machine needs
         try:
             yield webhook
         finally:

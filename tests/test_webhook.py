@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL
 
 from projector import tables
 from projector.errors import NotMigrated, StoreUnavailable
-from projector.log import GroupCommit, Outcome, writer
+from projector.log import Outcome, writer
 from projector.taskrouter.event_types import EVENT_TYPES
 from tests.given import ACCOUNT, TOKEN, WORKSPACE, MemoryLog, Parameters, sid, signed, task_created
 from tests.posting import FORM, KeepingLog, Webhook, in_full, is_accepted, posting_to, signed_bytes, until
@@ -370,11 +370,10 @@ def test_nothing_is_answered_before_the_commit() -> None:
         assert is_accepted(answer.result(30))
 
 
-def test_a_request_that_waited_too_long_is_answered_503(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_that_waited_too_long_is_answered_503() -> None:
     """A commit that hangs is not waited for beyond the promise; what was not begun is taken back."""
-    monkeypatch.setattr(GroupCommit.append, "__defaults__", (0.1,))
     gate = Gate()
-    with posting_to(log=gate, patient=False) as webhook:
+    with posting_to(log=gate, patience_seconds=0.1) as webhook:
         try:
             first, second = webhook.post(task_created(at=1)), webhook.post(task_created(at=2))
             assert [first.status_code, second.status_code] == [503, 503]

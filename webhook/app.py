@@ -6,7 +6,7 @@ from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
 from projector.config import Config
-from projector.log import GroupCommit, Log, Waiter
+from projector.log import GroupCommit, Log
 from webhook.callbacks import BODY_MAX_BYTES, callbacks
 from webhook.health import health
 from webhook.metrics import metrics
@@ -15,15 +15,12 @@ from webhook.signature import Signatures
 Progress = Callable[[int], dict[str, object]]
 
 
-def create_app(config: Config, log: Log, progress: Progress, waiter: type[Waiter] = Waiter) -> Flask:
-    """The application over a log; `progress(now_ms)` says how far the tables are (`projector.status.progress`).
-
-    `waiter`: how a request waits for its commit. A thread waits, unless the server says otherwise (`webhook.loop`).
-    """
+def create_app(config: Config, log: Log, progress: Progress) -> Flask:
+    """The application over a log; `progress(now_ms)` says how far the tables are (`projector.status.progress`)."""
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = BODY_MAX_BYTES
     app.extensions.update(
-        writer=GroupCommit(log, waiter),
+        writer=GroupCommit(log),
         signatures=Signatures(config.public_url, config.tokens),
         workspaces=config.workspaces,
         progress=progress,

@@ -9,25 +9,20 @@
 | 503 | the store cannot commit now: Retry-After |
 """
 
-import logging
-
 from flask import Blueprint, Response, current_app, request
 from werkzeug.exceptions import BadRequest, Forbidden, RequestEntityTooLarge, UnsupportedMediaType
 
-from projector.errors import ProjectorError
-from projector.log import Entry, GroupCommit, Rejected
+from projector.log import Entry, Rejected
 from projector.log.admit import admit
+from webhook.acknowledgement import PATH, Acknowledgement
 from webhook.form import Form, TooManyFields, read_bytes, read_form
-from webhook.metrics import ANSWERS, OUTCOMES
+from webhook.metrics import ANSWERS
 from webhook.signature import Signatures
 
 BODY_MAX_BYTES = 256 * 1024
-RETRY_AFTER_SECONDS = 2
-PATH = "/callbacks"
 FORM = "application/x-www-form-urlencoded"
 
 callbacks = Blueprint("callbacks", __name__)
-logger = logging.getLogger(__name__)
 
 
 @callbacks.post(PATH)
@@ -35,20 +30,14 @@ def receive() -> Response:
     """One callback."""
     if request.mimetype != FORM or request.mimetype_params.get("charset", "utf-8").lower() != "utf-8":
         raise UnsupportedMediaType(f"Send {FORM} in UTF-8.")
-    arrival = _checked(_body())
-    writer: GroupCommit = current_app.extensions["writer"]
-    try:
-        outcome = writer.append(arrival)
-    except ProjectorError as error:
-        logger.warning("store_unavailable", extra={"reason": type(error.__cause__ or error).__name__})
-        return Response("Not stored. Try again.\n", 503, {"Retry-After": str(RETRY_AFTER_SECONDS)}, mimetype="text/plain")
-    OUTCOMES.labels(outcome.value).inc()
-    return Response(status=204, content_type="application/json")
+    return Acknowledgement(current_app.extensions["writer"], _checked(_body()))
 
 
 @callbacks.after_app_request
 def count(response: Response) -> Response:
-    """Every answer, by route and status."""
+    """Every answer, by route and status; an acknowledgement counts itself when it is known."""
+    if isinstance(response, Acknowledgement):
+        return response
     ANSWERS.labels(request.url_rule.rule if request.url_rule else "none", str(response.status_code)).inc()
     return response
 

@@ -7,6 +7,6 @@ which are filled at append and never change. Nothing here updates or deletes a s
 
 from projector.log.entry import EVERY_UNIT, Entry, Log, Outcome, Rejected, Stored, Units
 from projector.log.open import open_log
-from projector.log.writer import GroupCommit, Waiter
+from projector.log.writer import GroupCommit
 
-__all__ = ["EVERY_UNIT", "Entry", "GroupCommit", "Log", "Outcome", "Rejected", "Stored", "Units", "Waiter", "open_log"]
+__all__ = ["EVERY_UNIT", "Entry", "GroupCommit", "Log", "Outcome", "Rejected", "Stored", "Units", "open_log"]

@@ -1,14 +1,15 @@
 """Group commit: many requests, one transaction.
 
-Requests hand their arrival over and wait. One writer thread takes all that are waiting, appends them in one transaction
-and wakes every waiter with its outcome. Nobody is answered before the commit; a request that waited too long gives up
-(503) and, if the writer has not taken its arrival yet, takes it back.
+Requests hand their arrival over, and hear what became of it. One writer thread takes all that are waiting, appends them in
+one transaction and tells each its outcome. Nobody hears before the commit; who waited too long is told so (503) and, if the
+writer has not taken the arrival yet, it is taken back.
 """
 
+import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections import deque
+from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 
 from projector.errors import ProjectorError, StoreUnavailable
@@ -16,61 +17,59 @@ from projector.log.entry import Entry, Log, Outcome, Rejected
 
 BATCH_MAX = 500
 WAITING_MAX = 5_000
-BUSY = 3  # from so many arrivals at once, a commit waits for others that are on their way (`Waiter.gather_seconds`)
 PATIENCE_SECONDS = 1.5  # the webhook promises an answer within 2 s
+LOOK_SECONDS = 0.1  # how often it is seen to that nobody waits longer
 
+Hear = Callable[[Outcome | Exception], object]
 
-class Waiter:
-    """One arrival, and who waits for it: a thread. (Bare locks: a Future is a condition each, and half the cost of an append.)"""
-
-    gather_seconds = 0.0  # threads that were told come back all at once: to wait for them would only make them slower
-    outcome: Outcome | Exception
-
-    def __init__(self, arrival: Entry | Rejected) -> None:
-        self.arrival = arrival
-        self.claimed = threading.Lock()  # by the writer, who then stores it, or by who gave up waiting: whoever is first
-        self._hears = threading.Lock()
-        self._hears.acquire()
-
-    def wait(self, patience_seconds: float) -> bool:
-        """Until the outcome was told: True. False when that took longer."""
-        return self._hears.acquire(timeout=patience_seconds)
-
-    def tell(self, outcome: Outcome | Exception) -> None:
-        """Wake who waits. Called by the writer's thread."""
-        self.outcome = outcome
-        self._hears.release()
+logger = logging.getLogger(__name__)
 
 
 class GroupCommit:
-    """The one writer of this process, over a log. Its thread starts with the first append and ends with `close`."""
+    """The one writer of this process, over a log. Its threads start with the first arrival and end with `close`."""
 
-    def __init__(self, log: Log, waiter: type[Waiter] = Waiter) -> None:
+    def __init__(self, log: Log, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self._log = log
-        self._waiter = waiter
-        self._waiting: SimpleQueue[Waiter | None] = SimpleQueue()  # None: there will be no more
-        self._is_busy = False
+        self._patience_seconds = patience_seconds
+        self._waiting: SimpleQueue[_Waiter | None] = SimpleQueue()  # None: there will be no more
+        self._untold: deque[_Waiter] = deque()  # and perhaps some who were told; the oldest first
         self._closing = False
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def append(self, arrival: Entry | Rejected, patience_seconds: float = PATIENCE_SECONDS) -> Outcome:
-        """Store one arrival durably and say what became of it. Raises `StoreUnavailable` when that cannot be promised."""
+    def submit(self, arrival: Entry | Rejected, hear: Hear) -> None:
+        """Store one arrival durably, soon. `hear` is called once, in another thread: with what became of it when that is
+        committed, with a `StoreUnavailable` when that cannot be promised in time, with whatever else went wrong.
+
+        Raises `StoreUnavailable` when too many are waiting already, or this writer is closed.
+        """
         if self._closing or self._waiting.qsize() >= WAITING_MAX:
             raise StoreUnavailable(f"{self._waiting.qsize()} callbacks are waiting to be stored already. Try again.")
         if self._thread is None:
             self._start()
-        waiter = self._waiter(arrival)
+        waiter = _Waiter(arrival, hear, time.monotonic() + self._patience_seconds)
         self._waiting.put(waiter)
-        if not waiter.wait(patience_seconds):
-            waiter.claimed.acquire(blocking=False)  # unless the writer has it, it is taken back
-            raise StoreUnavailable(f"The store did not commit within {patience_seconds} s. Try again.")
-        if isinstance(waiter.outcome, Outcome):
-            return waiter.outcome
-        raise waiter.outcome
+        self._untold.append(waiter)
+
+    def append(self, arrival: Entry | Rejected) -> Outcome:
+        """The same for a thread that waits: what became of it. Raises what `submit` would tell."""
+        heard: list[Outcome | Exception] = []
+        woken = threading.Lock()  # bare: a Future is a condition, and half the cost of an append
+        woken.acquire()
+
+        def hear(outcome: Outcome | Exception) -> None:
+            heard.append(outcome)
+            woken.release()
+
+        self.submit(arrival, hear)
+        woken.acquire()
+        (outcome,) = heard
+        if isinstance(outcome, Outcome):
+            return outcome
+        raise outcome
 
     def close(self) -> None:
-        """Store what is waiting, then end the thread."""
+        """Store what is waiting, then end the threads."""
         self._closing = True
         self._waiting.put(None)
         if self._thread is not None:
@@ -81,6 +80,7 @@ class GroupCommit:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._write, name="log writer", daemon=True)
                 self._thread.start()
+                threading.Thread(target=self._look, name="log patience", daemon=True).start()
 
     def _write(self) -> None:
         is_ending = False
@@ -91,22 +91,27 @@ class GroupCommit:
             if batch:
                 self._commit(batch)
 
-    def _take(self) -> list[Waiter | None]:
+    def _look(self) -> None:
+        """Tell those who have waited too long."""
+        while self._untold or not self._closing:
+            time.sleep(LOOK_SECONDS)
+            now = time.monotonic()
+            while self._untold and (self._untold[0].is_told or self._untold[0].until < now):
+                late = self._untold.popleft()
+                late.claimed.acquire(blocking=False)  # unless the writer has it, it is taken back
+                late.tell(StoreUnavailable(f"The store did not commit within {self._patience_seconds} s. Try again."))
+
+    def _take(self) -> "list[_Waiter | None]":
         """Those who are waiting, at least one."""
-        taken = [self._waiting.get(), *self._more(BATCH_MAX - 1)]
-        if self._waiter.gather_seconds and (self._is_busy or len(taken) >= BUSY):
-            time.sleep(self._waiter.gather_seconds)
-            taken += self._more(BATCH_MAX - len(taken))
-            self._is_busy = len(taken) >= BUSY
+        taken = [self._waiting.get()]
+        try:
+            while len(taken) < BATCH_MAX:
+                taken.append(self._waiting.get_nowait())
+        except Empty:
+            pass
         return taken
 
-    def _more(self, limit: int) -> Iterator[Waiter | None]:
-        """Those who are waiting already."""
-        with suppress(Empty):
-            for _ in range(limit):
-                yield self._waiting.get_nowait()
-
-    def _commit(self, batch: Sequence[Waiter]) -> None:
+    def _commit(self, batch: "Sequence[_Waiter]") -> None:
         """One transaction for the batch. Should it fail for what it holds, each alone: one must not refuse its neighbours."""
         try:
             outcomes = self._patiently([waiter.arrival for waiter in batch])
@@ -133,3 +138,25 @@ class GroupCommit:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.05)
+
+
+class _Waiter:
+    """One arrival, and who is to hear of it, until when."""
+
+    def __init__(self, arrival: Entry | Rejected, hear: Hear, until: float) -> None:
+        self.arrival, self._hear, self.until = arrival, hear, until
+        self.claimed = threading.Lock()  # by the writer, who then stores it, or by who takes it back: whoever is first
+        self._told = threading.Lock()
+
+    @property
+    def is_told(self) -> bool:
+        """Whether it has heard."""
+        return self._told.locked()
+
+    def tell(self, outcome: Outcome | Exception) -> None:
+        """Tell it, if it has not heard yet."""
+        if self._told.acquire(blocking=False):
+            try:
+                self._hear(outcome)
+            except Exception:
+                logger.exception("answer_failed")  # and the others are still to be told

@@ -2,7 +2,7 @@
 
     python -m tests.bench.storing_nothing --server granian --workers 2 --threads 4 --port 8080
 
-`loop` is the server as shipped, on an event loop without threads; the others take WSGI.
+`shipped` is the server as shipped, which can be answered later; the others are plain.
 
 A process of its own, so that what is replaced here is replaced nowhere else.
 """
@@ -10,21 +10,22 @@ A process of its own, so that what is replaced here is replaced nowhere else.
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import click
 from flask import Flask
-from granian.constants import HTTPModes, Interfaces, Loops
+from granian.constants import HTTPModes, Interfaces
 from granian.server import Server
 
 from projector.config import read_config
 from projector.log import Entry, GroupCommit, Outcome, Rejected, open_log
+from projector.web import THREADS, answer_later
 from webhook import create_app
-from webhook.loop import OnLoop
 
 APPLICATION = "tests.bench.storing_nothing:application"
-ON_LOOP = "tests.bench.storing_nothing:on_loop"
+AS_SHIPPED = "tests.bench.storing_nothing:as_shipped"
 BACKPRESSURE = 2_048  # as the shipped server's: no connection waits
 
 
@@ -33,10 +34,10 @@ class Setup(NamedTuple):
 
     server: str
     workers: int
-    threads: int  # of each worker; 0: none, on a loop
+    threads: int
 
     def __str__(self) -> str:
-        return f"{self.server} {self.workers}×{self.threads}" if self.threads else f"{self.server} {self.workers}"
+        return f"{self.server} {self.workers}×{self.threads}"
 
     @property
     def command(self) -> list[str]:
@@ -47,30 +48,31 @@ class Setup(NamedTuple):
 
 def setups() -> list[Setup]:
     """Those worth trying on a small machine, of the servers that are installed."""
-    loop = [Setup("loop", workers, 0) for workers in (1, 2)]
+    shipped = [Setup("shipped", workers, THREADS) for workers in (1, 2)]
     granian = [Setup("granian", workers, threads) for workers in (1, 2) for threads in (1, 4, 32)]
     gunicorn = [Setup("gunicorn", workers, threads) for workers, threads in ((1, 32), (2, 4), (2, 16))]
-    return loop + granian + (gunicorn if find_spec("gunicorn") else [])
+    return shipped + granian + (gunicorn if find_spec("gunicorn") else [])
 
 
 def application() -> Flask:
     """The shipped application over a log that nothing reaches."""
-    GroupCommit.append = _stored_at_once  # type: ignore[method-assign]
+    GroupCommit.submit = _stored_at_once  # type: ignore[method-assign]
     config = read_config()
     return create_app(config, open_log(config.database_url), lambda _now_ms: {})
 
 
-def on_loop() -> OnLoop:
-    """The same on the shipped server's event loop."""
-    return OnLoop(application())
+def as_shipped() -> Flask:
+    """The same in the shipped server."""
+    answer_later()
+    return application()
 
 
-def _stored_at_once(self: GroupCommit, arrival: Entry | Rejected, patience_seconds: float = 0.0) -> Outcome:
-    return Outcome.STORED
+def _stored_at_once(self: GroupCommit, arrival: Entry | Rejected, hear: Callable[[Outcome], object]) -> None:
+    hear(Outcome.STORED)
 
 
 @click.command()
-@click.option("--server", type=click.Choice(["loop", "granian", "gunicorn"]), required=True)
+@click.option("--server", type=click.Choice(["shipped", "granian", "gunicorn"]), required=True)
 @click.option("--workers", type=int, required=True)
 @click.option("--threads", type=int, required=True)
 @click.option("--port", type=int, required=True)
@@ -79,26 +81,28 @@ def main(server: str, workers: int, threads: int, port: int) -> None:
     with tempfile.TemporaryDirectory(prefix="projector-bench-metrics-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # counted as by the shipped server
         match server:
-            case "loop":
-                _granian(ON_LOOP, port, interface=Interfaces.RSGI, loop=Loops.uvloop, workers=workers)
+            case "shipped":
+                _granian(AS_SHIPPED, port, workers, threads)
             case "granian":
-                _granian(APPLICATION, port, interface=Interfaces.WSGI, workers=workers, blocking_threads=threads)
+                _granian(APPLICATION, port, workers, threads)
             case _:
                 _gunicorn(workers, threads, port)
 
 
-def _granian(application: str, port: int, **setup: Any) -> None:
+def _granian(application: str, port: int, workers: int, threads: int) -> None:
     server = Server(
         application,
         factory=True,
+        interface=Interfaces.WSGI,
         http=HTTPModes.http1,
         address="127.0.0.1",
         port=port,
+        workers=workers,
+        blocking_threads=threads,
         backpressure=BACKPRESSURE,
         log_enabled=False,
         websockets=False,
         workers_kill_timeout=2,
-        **setup,
     )
     server.serve()
 
