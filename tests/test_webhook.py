@@ -1,5 +1,6 @@
 """What POST /callbacks answers, and what is kept when it has answered."""
 
+import inspect
 import json
 import threading
 from collections.abc import Iterator
@@ -8,7 +9,10 @@ from io import BytesIO
 from typing import Any
 
 import pytest
+from granian.server import mp
+from granian.server.mp import MPServer
 from sqlalchemy.engine import URL
+from werkzeug.test import EnvironBuilder
 
 from projector import tables
 from projector.errors import NotMigrated, StoreUnavailable
@@ -16,6 +20,7 @@ from projector.log import Outcome, writer
 from projector.taskrouter.event_types import EVENT_TYPES
 from tests.given import ACCOUNT, TOKEN, WORKSPACE, MemoryLog, Parameters, sid, signed, task_created
 from tests.posting import FORM, KeepingLog, Webhook, in_full, is_accepted, posting_to, signed_bytes, until
+from webhook.acknowledgement import ANSWER, LATER
 
 OTHER_ACCOUNT, OTHER_WORKSPACE, OTHER_TOKEN = "AC" + "e" * 32, "WS" + "f" * 32, "another-auth-token"
 
@@ -368,6 +373,30 @@ def test_nothing_is_answered_before_the_commit() -> None:
         finally:
             gate.release.set()
         assert is_accepted(answer.result(30))
+
+
+def test_a_server_that_can_be_answered_later_gets_its_thread_back_before_the_commit() -> None:
+    """The application returns at once; the answer comes when the commit is done, and once."""
+    gate = Gate()
+    with posting_to(log=gate) as webhook:
+        body, headers = signed(task_created(at=1), webhook.config.public_url, TOKEN)
+        answers: list[tuple[int, list[tuple[str, str]], bytes]] = []
+        environ = EnvironBuilder("/callbacks", method="POST", data=body, headers=headers).get_environ()
+        environ[ANSWER] = lambda *answer: answers.append(answer)
+        assert webhook.app(environ, lambda *_: pytest.fail("a response was started")) is LATER
+        assert gate.entered.wait(30)
+        assert answers == []
+        gate.release.set()
+        until(lambda: answers)
+        assert answers == [(204, [("content-type", "application/json")], b"")]
+        assert len(webhook.stored()) == 1
+
+
+def test_the_shipped_server_can_be_answered_later() -> None:
+    """Granian still looks for the function that `projector.web.answer_later` puts in the place of its own."""
+    spawn = inspect.unwrap(MPServer._spawn_wsgi_worker)
+    assert "_wsgi_call_wrap" in spawn.__code__.co_names
+    assert list(inspect.signature(mp._wsgi_call_wrap).parameters) == ["callback", "scope_opts", "access_log_fmt"]
 
 
 def test_a_request_that_waited_too_long_is_answered_503() -> None:
