@@ -314,7 +314,7 @@ def test_nobody_outlives_a_rebuild_that_is_ended_while_it_starts(url: URL, after
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_an_interrupted_rebuild_ends_cleanly(url: URL, jobs: int) -> None:
     """Ctrl-C: no traceback, nothing left, and the next one runs."""
-    full(url, 6000)
+    full(url, 20_000)
     rebuilding = Process(url, "rebuild", "--jobs", str(jobs)).start()
     with ending(rebuilding):
         wait_until(lambda: _begun(url), every=0.01)
