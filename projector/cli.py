@@ -3,10 +3,12 @@
 Modules are imported inside the commands, so that `--help` is quick.
 """
 
+import gc
 import os
 import sys
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
@@ -15,13 +17,17 @@ from projector.errors import ProjectorError
 from projector.output import answer, progress_bar, say
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from projector.config import Config
+    from projector.log import Log
 
 REFUSED = 2
 
 
 def main() -> None:
     """Run a command; an error of ours is one sentence on standard error and exit status 2."""
+    gc.set_threshold(50_000)  # what is imported is no garbage: to look through it takes a tenth of a start
     try:
         commands()
     except ProjectorError as error:
@@ -175,13 +181,9 @@ def status(as_json: bool) -> None:
 
     Example: projector status --json
     """
-    from projector.database import disposing, open_engine
-    from projector.log import open_log
     from projector.status import status as ask
 
-    config = _config()
-    _check_migrated(config)
-    with closing(open_log(config.database_url)) as log, disposing(open_engine(config.database_url)) as engine:
+    with _stores() as (log, engine):
         standing = ask(log, engine, time.time_ns() // 1_000_000)
     say(standing, as_json=as_json)
     sys.exit(1 if standing["incomplete"] else 0)
@@ -200,15 +202,11 @@ def at_moment(sid: str, time_: str, known_at: str | None, workspace: str | None,
 
     Example: projector at WK00000000000000000000000000000001 2026-03-01T10:42:00Z
     """
-    from projector.database import disposing, open_engine
-    from projector.log import open_log
     from projector.read.moment import at
     from projector.read.when import moment
 
     at_ms, known_ms = moment(time_), moment(known_at) if known_at is not None else None
-    config = _config()
-    _check_migrated(config)
-    with closing(open_log(config.database_url)) as log, disposing(open_engine(config.database_url)) as engine:
+    with _stores() as (log, engine):
         found = at(engine, log, sid, at_ms, known_ms, workspace)
     answer(found, as_json=as_json)
     sys.exit(0 if found["exists"] else 1)
@@ -223,13 +221,9 @@ def explain(sid: str, workspace: str | None, as_json: bool) -> None:
 
     Example: projector explain WT00000000000000000000000000000001
     """
-    from projector.database import disposing, open_engine
-    from projector.log import open_log
     from projector.read.explain import explain as trace
 
-    config = _config()
-    _check_migrated(config)
-    with closing(open_log(config.database_url)) as log, disposing(open_engine(config.database_url)) as engine:
+    with _stores() as (log, engine):
         answer(trace(engine, log, sid, workspace), as_json=as_json)
 
 
@@ -293,6 +287,17 @@ def _tend_parent() -> None:
         from projector.processes import end_with_parent
 
         end_with_parent()
+
+
+@contextmanager
+def _stores() -> "Iterator[tuple[Log, Engine]]":
+    """The log and the tables, which are this release's."""
+    from projector.log import open_log
+    from projector.revision import opened
+
+    url = _config().database_url
+    with opened(url) as engine, closing(open_log(url)) as log:
+        yield log, engine
 
 
 def _check_migrated(config: "Config") -> None:

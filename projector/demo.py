@@ -22,6 +22,7 @@ from rich.text import Text
 from sqlalchemy.engine import URL
 
 from projector import tables
+from projector.access import projected, reading
 from projector.database import database_url, disposing, open_engine
 from projector.errors import ProjectorError
 from projector.floor.center import Floor
@@ -30,7 +31,6 @@ from projector.log import open_log
 from projector.migrate import migrate
 from projector.processes import Family, check_port, stop_on_signals
 from projector.status import progress
-from projector.table_sink import projected, reading
 
 REFRESH_SECONDS = 0.5
 LINE_SECONDS = 2.0  # between lines where there is no terminal

@@ -11,6 +11,7 @@ import time
 
 import sqlalchemy as sa
 
+from projector.access import projected, reading, writing
 from projector.config import Config
 from projector.database import open_engine
 from projector.errors import NotMigrated, StandingBy, StoreUnavailable
@@ -18,7 +19,7 @@ from projector.lease import LEASE_MS, Lease
 from projector.log import Log, open_log
 from projector.project import advance, refold
 from projector.status import check_position, rebuild_due
-from projector.table_sink import TableSink, projected, reading, writing
+from projector.table_sink import TableSink
 from projector.taskrouter.fold import FOLD_VERSION
 
 POLL_SECONDS = (0.02, 0.2)  # after a callback, after a quiet while

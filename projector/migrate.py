@@ -17,12 +17,12 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.engine import URL
 
 import migrations
+from projector.access import writing
 from projector.database import disposing, open_engine
 from projector.errors import NotMigrated
 from projector.grants import give, held
 from projector.log.open import log_path
 from projector.revision import current_revision
-from projector.table_sink import writing
 from projector.tables.views import VIEWS, drop_views, make_views
 
 LOCK = 0x70726F6A  # "proj"

@@ -25,6 +25,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from projector import logs, tables
+from projector.access import reading, writing
 from projector.bulk import insert
 from projector.database import database_url, disposing, open_engine
 from projector.errors import NotRebuilt, StandingBy
@@ -36,7 +37,7 @@ from projector.project import project
 from projector.rows import COLUMNS, STORED, VALUES_OF, Values
 from projector.sink import Batch
 from projector.sweep import Kept, Line, Sweep
-from projector.table_sink import CHECKPOINT_COLUMNS, TableSink, checkpoint_values, reading, writing
+from projector.table_sink import CHECKPOINT_COLUMNS, TableSink, checkpoint_values
 from projector.taskrouter.callback import Unit
 from projector.taskrouter.mention import Mentions, merge_all
 

@@ -6,11 +6,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from projector import tables
+from projector.access import projected, reading
 from projector.database import disposing, open_engine
 from projector.errors import LogMismatch
 from projector.log import Log
 from projector.log.entry import recorded_ms
-from projector.table_sink import projected, reading
 from projector.taskrouter.fold import FOLD_VERSION
 
 

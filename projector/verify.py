@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from projector import tables
+from projector.access import projected, snapshot
 from projector.database import disposing, open_engine
 from projector.errors import NotRebuilt
 from projector.log import Log, open_log
@@ -25,7 +26,7 @@ from projector.project import history
 from projector.rows import NAME_COLUMNS, STORED, Row, is_default, named_rows, row_of, unit_of_row
 from projector.status import check_position, rebuild_due
 from projector.sweep import Kept, Sweep
-from projector.table_sink import COUNT_COLUMNS, counted, projected, snapshot
+from projector.table_sink import COUNT_COLUMNS, counted
 from projector.taskrouter.callback import order_identity
 from projector.taskrouter.fold import FOLD_VERSION
 

@@ -24,12 +24,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from projector import tables
+from projector.access import writing
 from projector.database import disposing, open_engine
 from projector.importing import export_lines
 from projector.log import open_log
 from projector.project import project
 from projector.sink import MemorySink
-from projector.table_sink import TableSink, writing
+from projector.table_sink import TableSink
 from tests.given import ACCOUNT, TOKEN, Parameters, reservation, signed, task_completed, task_created, text_url, worker
 
 ROOT = Path(__file__).parent.parent

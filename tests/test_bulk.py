@@ -7,10 +7,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from projector import bulk, tables
+from projector.access import reading, writing
 from projector.database import disposing, open_engine
 from projector.errors import StoreUnavailable
 from projector.rows import COLUMNS, VALUES_OF
-from projector.table_sink import TableSink, reading, writing
+from projector.table_sink import TableSink
 from projector.taskrouter.task import Task
 from tests.given import ms
 

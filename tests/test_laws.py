@@ -17,13 +17,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from projector import table_sink, tables
+from projector.access import reading
 from projector.log import Entry
 from projector.project import advance, project
 from projector.rebuild import shared_out
 from projector.rows import LINE_KEY, STORED, named_rows, row_of
 from projector.sink import MemorySink
 from projector.sweep import Kept, Sweep
-from projector.table_sink import TableSink, reading
+from projector.table_sink import TableSink
 from projector.taskrouter.mention import Mentions, merge_all
 from projector.taskrouter.task import TaskQueueSpan
 from tests.conftest import BACKENDS

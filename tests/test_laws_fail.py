@@ -15,9 +15,10 @@ from sqlalchemy.exc import IntegrityError
 from projector import project as projecting
 from projector import sink as sinking
 from projector import table_sink
+from projector.access import writing
 from projector.log import EVERY_UNIT
 from projector.sink import MemorySink
-from projector.table_sink import TableSink, writing
+from projector.table_sink import TableSink
 from projector.taskrouter import callback as callback_module
 from projector.taskrouter import fold as folding
 from projector.taskrouter import task, worker

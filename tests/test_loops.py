@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from projector import tables
+from projector.access import writing
 from projector.config import Config
 from projector.database import database_url, disposing, open_engine
 from projector.errors import StandingBy
@@ -26,7 +27,7 @@ from projector.log import Log, open_log
 from projector.migrate import migrate
 from projector.project import folded_page, project
 from projector.status import progress, status
-from projector.table_sink import TableSink, writing
+from projector.table_sink import TableSink
 from projector.taskrouter import task
 from tests.given import WORKSPACE, arrived, reservation, sid, task_completed, task_created
 from tests.harness import Process, Workload, assert_tables_are_the_folded_log, end_lease, ending, measured, wait_until

@@ -12,6 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from projector import tables
+from projector.access import reading, writing
 from projector.database import disposing, open_engine
 from projector.errors import NotMigrated, NotRebuilt, ProjectorError
 from projector.log import open_log, schema
@@ -20,7 +21,6 @@ from projector.read.moment import at
 from projector.rebuild import rebuild
 from projector.revision import REVISION, check_migrated
 from projector.status import progress
-from projector.table_sink import reading, writing
 from projector.verify import verify
 from tests.conftest import BACKENDS
 from tests.databases import Databases

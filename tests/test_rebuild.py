@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from projector import tables
+from projector.access import projected, reading, writing
 from projector.database import disposing, open_engine
 from projector.errors import NotMigrated, NotRebuilt, StandingBy
 from projector.floor.center import Floor
@@ -29,7 +30,7 @@ from projector.migrate import migrate
 from projector.project import folded_page, project
 from projector.rebuild import rebuild
 from projector.status import progress
-from projector.table_sink import TableSink, projected, reading, writing
+from projector.table_sink import TableSink
 from projector.taskrouter import task
 from projector.taskrouter.fold import FOLD_VERSION
 from tests.given import arrived, task_created, text_url

@@ -14,13 +14,14 @@ from sqlalchemy.engine import URL
 
 from projector import project as projecting
 from projector import tables
+from projector.access import writing
 from projector.database import disposing, open_engine
 from projector.errors import NotRebuilt
 from projector.log import open_log
 from projector.log import postgres as postgres_log
 from projector.log import sqlite as sqlite_log
 from projector.project import project
-from projector.table_sink import TableSink, writing
+from projector.table_sink import TableSink
 from projector.taskrouter import task
 from projector.verify import COMPARED, verify
 from tests.databases import Databases

@@ -11,12 +11,12 @@ from psycopg.sql import SQL, Identifier
 from sqlalchemy.engine import URL
 
 from projector import tables
+from projector.access import projected, reading, writing
 from projector.database import disposing, open_engine
 from projector.errors import NotRebuilt, StoreUnavailable
 from projector.fresh.steps import busy, create, index, take_place
 from projector.grants import give, held
 from projector.lease import Lease
-from projector.table_sink import projected, reading, writing
 from projector.tables.views import VIEWS, make_views
 
 SCHEMA, AWAY = "projector_rebuild", "projector_rebuild_away"

@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from projector import tables
+from projector.access import PROJECTION, reading
 from projector.database import WRITES, disposing, open_engine
 from projector.fresh.steps import busy, create, index, take_place
 from projector.lease import Lease
-from projector.table_sink import PROJECTION, reading
 
 ATTACHED = "fresh"
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from projector import tables
+from projector.access import PROJECTION, writing
 from projector.errors import NotRebuilt, StandingBy
 from projector.lease import Lease
-from projector.table_sink import PROJECTION, writing
 
 
 def busy() -> NotRebuilt:

@@ -10,13 +10,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from projector import tables
+from projector.access import projected, snapshot
 from projector.errors import NotRebuilt
 from projector.log import Log
 from projector.read.source import S, after
 from projector.rows import COLUMNS, HISTORY_OF, LINE_KEY, PART_KEY, PARTS, TABLE_OF, is_only_mentioned, row_of, state_of
 from projector.sink import Checkpoint
 from projector.status import rebuild_due
-from projector.table_sink import latest_checkpoint, projected, snapshot
+from projector.table_sink import latest_checkpoint
 from projector.taskrouter.callback import Unit
 from projector.taskrouter.fold import ENTITIES, State
 from projector.taskrouter.mention import Stated

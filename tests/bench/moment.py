@@ -9,11 +9,11 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from projector import tables
+from projector.access import projected, reading
 from projector.database import disposing, open_engine
 from projector.floor.center import START_MS
 from projector.log import Log, open_log
 from projector.read.moment import at
-from projector.table_sink import projected, reading
 from tests.bench.cases import P7, Measured, Round
 from tests.bench.figures import percentile
 from tests.bench.rebuilding import rebuilt_tables
