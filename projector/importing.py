@@ -17,7 +17,7 @@ from projector.log import Entry, Log, Outcome, Rejected
 from projector.log.admit import admit
 from projector.taskrouter.text import LATEST_MS
 
-BATCH = 1_000
+BATCH = 2_000
 LINE_MAX_BYTES = 1024 * 1024
 
 
