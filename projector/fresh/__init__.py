@@ -25,11 +25,11 @@ class Fresh(Protocol):
     def begin(self, names: Sequence[str]) -> None:
         """Make them, empty, without keys and indexes, with a projection of each name; whatever an earlier rebuild left is gone."""
 
-    def url(self, part: int = 0) -> URL:
-        """Where a part's rows go; part 0 is where they all are in the end."""
+    def url(self, part: int | None = None) -> URL:
+        """Where a part's rows go; without a part, where they all are in the end."""
 
     def join(self, parts: int) -> None:
-        """Bring the parts together and index them."""
+        """Bring the parts together, keys and indexes made."""
 
     def swap(self, lease: Lease) -> bool:
         """Put them in the place of the others, if the lease is still held; False when readers are in the way."""

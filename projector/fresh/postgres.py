@@ -55,7 +55,7 @@ class PostgresFresh:
         with disposing(open_engine(self.url())) as engine:
             create(engine, names)
 
-    def url(self, part: int = 0) -> URL:  # noqa: ARG002 (all parts are in one schema)
+    def url(self, part: int | None = None) -> URL:  # noqa: ARG002 (all parts are in one schema)
         """See `Fresh.url`."""
         return self._url.update_query_dict({"options": f"{self._url.query.get('options', '')} -c search_path={SCHEMA}"})
 

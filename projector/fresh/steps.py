@@ -32,12 +32,7 @@ def create(engine: sa.Engine, names: Sequence[str]) -> None:
 def index(engine: sa.Engine, table: sa.Table) -> None:
     """A table's key and indexes, after the load: of rows that are there they are made at once, which is quicker than row by row."""
     with writing(engine) as connection:
-        if connection.dialect.name == "sqlite":  # which adds no keys to a table that is there
-            key = _without_key(table)
-            columns = (key.c[column.name] for column in table.primary_key)
-            sa.Index(str(table.primary_key.name), *columns, unique=True).create(connection)
-        else:
-            connection.execute(sa.schema.AddConstraint(table.primary_key))
+        connection.execute(sa.schema.AddConstraint(table.primary_key))
         for each in table.indexes:
             each.create(connection)
 
