@@ -12,14 +12,15 @@ import time
 import sqlalchemy as sa
 
 from projector.access import projected, reading, writing
+from projector.behind import table_sink
 from projector.config import Config
 from projector.database import open_engine
 from projector.errors import NotMigrated, StandingBy, StoreUnavailable
 from projector.lease import LEASE_MS, Lease
 from projector.log import Log, open_log
 from projector.project import advance, refold
+from projector.sink import Sink
 from projector.status import check_position, rebuild_due
-from projector.table_sink import TableSink
 from projector.taskrouter.fold import FOLD_VERSION
 
 POLL_SECONDS = (0.02, 0.2)  # after a callback, after a quiet while
@@ -56,7 +57,6 @@ def follow(config: Config, stop: threading.Event) -> None:
 def _work(log: Log, engine: sa.Engine, stop: threading.Event) -> None:
     """Hold the lease and project, until told to stop or something is in the way."""
     lease = Lease()
-    sink = TableSink(engine, lease)
     _take(engine, lease)
     try:
         with reading(engine) as connection:
@@ -71,21 +71,29 @@ def _work(log: Log, engine: sa.Engine, stop: threading.Event) -> None:
                 "rebuild_due",
                 extra={"tables_fold_version": row.fold_version, "fold_version": FOLD_VERSION, "next": "projector rebuild"},
             )
-        position = _heal(log, sink)
-        logger.info("projecting", extra={"position": position})
-        poll, renewed = POLL_SECONDS[0], time.monotonic()
-        while not stop.is_set():
-            reached = advance(log, sink, position)
-            if reached > position:
-                position, poll, renewed = reached, POLL_SECONDS[0], time.monotonic()
-                continue
-            if time.monotonic() - renewed > LEASE_MS / 5000:
-                _take(engine, lease)
-                renewed = time.monotonic()
-            stop.wait(poll)
-            poll = min(poll * 1.1, POLL_SECONDS[1])
+        with table_sink(engine, lease) as sink:
+            _project(log, sink, engine, lease, stop)
     finally:
         _give_back(engine, lease)
+
+
+def _project(log: Log, sink: Sink, engine: sa.Engine, lease: Lease, stop: threading.Event) -> None:
+    position = _heal(log, sink)
+    logger.info("projecting", extra={"position": position})
+    poll, renewed, is_written = POLL_SECONDS[0], time.monotonic(), True
+    while not stop.is_set():
+        reached = advance(log, sink, position)
+        if reached > position:
+            position, poll, renewed, is_written = reached, POLL_SECONDS[0], time.monotonic(), False
+            continue
+        if not is_written:
+            sink.position()  # or a batch that was refused would be noticed when the next callback comes, which may be long
+            is_written = True
+        if time.monotonic() - renewed > LEASE_MS / 5000:
+            _take(engine, lease)
+            renewed = time.monotonic()
+        stop.wait(poll)
+        poll = min(poll * 1.1, POLL_SECONDS[1])
 
 
 def _take(engine: sa.Engine, lease: Lease) -> None:
@@ -105,7 +113,7 @@ def _give_back(engine: sa.Engine, lease: Lease) -> None:
         logger.info("lease_not_given_back", extra={"reason": type(error).__name__})  # it runs out by itself
 
 
-def _heal(log: Log, sink: TableSink) -> int:
+def _heal(log: Log, sink: Sink) -> int:
     """Fold anew what failed before: a new release may have mended it. Returns the position."""
     position = sink.position()
     broken = sink.incomplete()

@@ -16,6 +16,7 @@ from projector import project as projecting
 from projector import sink as sinking
 from projector import table_sink
 from projector.access import writing
+from projector.behind import Behind
 from projector.log import EVERY_UNIT
 from projector.sink import MemorySink
 from projector.table_sink import TableSink
@@ -26,6 +27,7 @@ from projector.taskrouter.text import moment_ms
 from tests.given import MemoryLog
 from tests.test_laws import (
     STEPS,
+    Late,
     Store,
     Telling,
     any_crashes,
@@ -238,6 +240,29 @@ def test_the_law_of_sinks_finds_a_planted_bug(
     planted(monkeypatch)
     with pytest.raises((AssertionError, ExceptionGroup, IntegrityError)):  # the last: a span that is there is not written again
         found(given(tellings(5, 25))(lambda telling: law_of_sinks(store, telling._replace(page=500))))()
+
+
+class Forgets(Behind):
+    """Asks the tables for what is still on its way to them."""
+
+    def load(self, units: Any) -> Any:
+        return self._sink.load(units)
+
+
+class Gathers(Behind):
+    """Looks for a checkpoint among those written so far."""
+
+    def checkpoint(self, unit: Any, before: str) -> Any:
+        return self._sink.checkpoint(unit, before)
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("planted", [Forgets, Gathers])
+def test_the_law_of_sinks_finds_what_is_read_too_soon(store: Store, planted: type[Behind]) -> None:
+    """What is on its way counts as written."""
+    store.sink = planted(store.tables, Late())
+    with pytest.raises((AssertionError, ExceptionGroup, IntegrityError)):
+        found(given(tellings(5, 25))(lambda telling: law_of_sinks(store, telling)))()
 
 
 class PositionFirst(TableSink):

@@ -290,6 +290,24 @@ def test_the_loop_waits_for_a_database_that_went_away(caplog: pytest.LogCaptureF
             server.stop()
 
 
+def test_a_batch_that_was_refused_is_folded_again_though_nothing_else_comes(url: URL, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have been written behind: a loop with nothing to do asks what became of it."""
+    save, refused = TableSink.save, threading.Event()
+
+    def refusing_once(sink: TableSink, batch: Any) -> None:
+        if not refused.is_set():
+            refused.set()
+            raise StandingBy("Another loop took over.")
+        save(sink, batch)
+
+    monkeypatch.setattr(TableSink, "save", refusing_once)
+    floor = Floor(url)
+    floor.happen()
+    with following(url):
+        wait_until(floor.projected)
+    assert refused.is_set()
+
+
 def test_the_loop_waits_for_a_locked_file(new_url: Callable[[str], URL], caplog: pytest.LogCaptureFixture) -> None:
     """Somebody locks the tables' file for longer than SQLite waits: the same loop goes on when it is free again."""
     caplog.set_level(logging.INFO)

@@ -56,16 +56,20 @@ class SQLiteFresh:
         with disposing(open_engine(self._url)) as engine, reading(engine) as connection:
             indexes = _made(connection, "index")
         files = {f"part_{part}": self.url(part) for part in range(parts)}
-        with disposing(open_engine(self.url(), passing=True)) as engine, _attached(engine, files) as connection:
-            with connection.begin():
-                for table in tables.FOLDED:
-                    _gather(connection, table, list(files))
-                for statement in indexes:
-                    connection.exec_driver_sql(statement)
+        whole = disposing(open_engine(self.url(), passing=True))
+        with whole as engine, _attached(engine, files) as connection, connection.begin():
+            for table in tables.FOLDED:
+                _gather(connection, table, list(files))
+            for statement in indexes:
+                connection.exec_driver_sql(statement)
 
     def swap(self, lease: Lease) -> bool:
         """See `Fresh.swap`."""
-        with disposing(open_engine(self._url)) as engine, _attached(engine, {WHOLE: self.url()}) as connection, connection.begin():
+        with (
+            disposing(open_engine(self._url)) as engine,
+            _attached(engine, {WHOLE: self.url()}) as connection,
+            connection.begin(),
+        ):
             fresh = connection.execute(sa.select(_in_file(tables.projection, WHOLE)).where(sa.column("name") == PROJECTION)).one()
             take_place(connection, lease, fresh)
             for table in tables.FOLDED:

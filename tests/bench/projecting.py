@@ -6,6 +6,7 @@ from contextlib import closing
 
 from sqlalchemy.engine import URL
 
+from projector.behind import table_sink
 from projector.database import database_url, disposing, open_engine
 from projector.log import open_log
 from projector.processes import collect_seldom
@@ -80,8 +81,7 @@ def _rate(run: Run, original: URL, callbacks: int) -> float:
 def catch_up(url: str) -> tuple[int, float]:
     """Project what is waiting, as `projector run` does: how many callbacks, in how many seconds."""
     collect_seldom()
-    with closing(open_log(database_url(url))) as log, disposing(open_engine(database_url(url))) as engine:
-        sink = TableSink(engine)
-        before = sink.position()
-        began = time.perf_counter()
-        return project(log, sink) - before, time.perf_counter() - began
+    with closing(open_log(at := database_url(url))) as log, disposing(open_engine(at)) as engine, table_sink(engine) as sink:
+        before, began = sink.position(), time.perf_counter()
+        project(log, sink)
+        return sink.position() - before, time.perf_counter() - began
