@@ -70,7 +70,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
 def _prepare_passing_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     connection.execute("PRAGMA journal_mode=MEMORY")
     connection.execute("PRAGMA synchronous=OFF")
-    connection.execute("PRAGMA cache_size=-65536")  # KiB
+    connection.execute("PRAGMA cache_size=-16384")  # KiB
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
