@@ -7,8 +7,9 @@ an exported log imports to the same tables; otherwise arrival is now.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
@@ -46,27 +47,50 @@ def import_lines(
 ) -> Imported:
     """Append every readable line, in batches; `advance` is told the bytes done."""
     imported = Imported()
-    keep_receipts = log.end() == 0
+    with ThreadPoolExecutor(1, "appending") as writer:
+        appending: Future[None] | None = None
+        for batch in _batches(lines, workspaces, keep_receipts=log.end() == 0):
+            if appending is not None:
+                appending.result()
+            appending = writer.submit(_append, log, batch, imported, advance)  # a server works on it while the next is read
+        if appending is not None:
+            appending.result()
+    return imported
+
+
+class Batch(NamedTuple):
+    """Lines on their way into the log: what could be read of them, what could not and why, by number; their bytes."""
+
+    read: list[tuple[int, Entry | Rejected]]
+    bad: list[tuple[int, str]]
+    size: int
+
+
+def _batches(lines: Iterable[bytes], workspaces: frozenset[str], keep_receipts: bool) -> Iterator[Batch]:
     numbered = enumerate(lines, start=1)
-    while batch := list(islice(numbered, BATCH)):
-        read: list[tuple[int, Entry | Rejected]] = []
-        for number, line in batch:
+    while some := list(islice(numbered, BATCH)):
+        batch = Batch([], [], sum(len(line) for _, line in some))
+        for number, line in some:
             if not line.strip():
                 continue
             arrival = _arrival(line, workspaces, keep_receipts)
             if isinstance(arrival, str):
-                imported.bad.append((number, arrival))
+                batch.bad.append((number, arrival))
             else:
-                read.append((number, arrival))
-        outcomes = log.append([arrival for _, arrival in read]) if read else []
-        for (number, arrival), outcome in zip(read, outcomes, strict=True):
-            imported.outcomes[outcome] += 1
-            if outcome is Outcome.CONFLICT:
-                imported.bad.append((number, "quarantined: its Sid is stored with other content"))
-            elif isinstance(arrival, Rejected):
-                imported.bad.append((number, f"quarantined: {arrival.reason}"))
-        advance(sum(len(line) for _, line in batch))
-    return imported
+                batch.read.append((number, arrival))
+        yield batch
+
+
+def _append(log: Log, batch: Batch, imported: Imported, advance: Callable[[int], None]) -> None:
+    imported.bad += batch.bad
+    outcomes = log.append([arrival for _, arrival in batch.read]) if batch.read else []
+    for (number, arrival), outcome in zip(batch.read, outcomes, strict=True):
+        imported.outcomes[outcome] += 1
+        if outcome is Outcome.CONFLICT:
+            imported.bad.append((number, "quarantined: its Sid is stored with other content"))
+        elif isinstance(arrival, Rejected):
+            imported.bad.append((number, f"quarantined: {arrival.reason}"))
+    advance(batch.size)
 
 
 def export_lines(log: Log) -> Iterator[bytes]:
