@@ -52,7 +52,7 @@ class SQLiteFresh:
         return self._url.set(database=str(_beside(self._url, f"rebuild-{'whole' if part is None else part}.db")))
 
     def join(self, parts: int) -> None:
-        """See `Fresh.join`. In the order of their keys: that is the quickest way to make a key of so many rows."""
+        """See `Fresh.join`."""
         with disposing(open_engine(self._url)) as engine, reading(engine) as connection:
             indexes = _made(connection, "index")
         files = {f"part_{part}": self.url(part) for part in range(parts)}
@@ -106,9 +106,12 @@ def _in_file(table: sa.Table, name: str) -> sa.Table:
 
 
 def _gather(connection: sa.Connection, table: sa.Table, files: Sequence[str]) -> None:
+    """Take in a table's rows of all files. In the order of its key that is quickest, and they come so, unit by unit; but a capacity is
+    stated by the callback of another unit.
+    """
     names = [column.name for column in table.c if column.computed is None]
     rows = sa.union_all(*(sa.select(*(theirs.c[name] for name in names)) for theirs in (_in_file(table, each) for each in files)))
-    key = [rows.selected_columns[column.name] for column in table.primary_key]
+    key = [rows.selected_columns[column.name] for column in table.primary_key] if table is tables.stated_capacity else []
     connection.execute(sa.insert(table).from_select(names, rows.order_by(*key)))
 
 
