@@ -18,10 +18,10 @@ KEYS = {"id", "what", "against", "database", "unit", "smaller_is_better", "is_ra
         "verdict", "rounds", "details", "notes"}  # fmt: skip
 
 
-def run(*arguments: str, server: str) -> "subprocess.CompletedProcess[str]":
+def run(*arguments: str, server: str, module: str = "tests.bench") -> "subprocess.CompletedProcess[str]":
     """The command, over a PostgreSQL that is there already."""
     environment = {**os.environ, "PROJECTOR_TEST_DATABASE_URL": server}
-    command = [sys.executable, "-m", "tests.bench", *arguments]
+    command = [sys.executable, "-m", module, *arguments]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False)
 
 
@@ -44,6 +44,21 @@ def test_a_small_run_measures_what_was_asked_for(databases: Databases, tmp_path:
         assert [once["figure"] for once in each["rounds"]] == [each["figure"]["median"]]
         assert each["ours"]["median"] > 0
         assert each["id"] in done.stdout
+
+
+def test_the_stages_are_told(databases: Databases) -> None:
+    """Both ways of folding, on both databases, each stage with its microseconds."""
+    server = databases.server_url().render_as_string(hide_password=False)
+    done = run("--callbacks", "1000", server=server, module="tests.bench.stages")
+    assert done.returncode == 0, done.stderr
+    told = {
+        line.split("│")[1].strip(): [cell.strip() for cell in line.split("│")[2:-1]]
+        for line in done.stdout.splitlines()
+        if "│" in line
+    }
+    assert {"read", "decode", "mentions", "load", "group and fold", "write history", "sum"} <= told.keys()
+    assert all(float(cell) > 0 for cell in told["sum"])
+    assert len(told["sum"]) == 4
 
 
 def test_a_measure_nobody_knows_is_refused() -> None:

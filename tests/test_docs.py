@@ -1,5 +1,6 @@
 """What the README says is so."""
 
+import json
 import os
 import re
 import subprocess
@@ -19,6 +20,7 @@ from projector.log import Entry, open_log
 from projector.project import project
 from projector.table_sink import TableSink
 from projector.taskrouter.event_types import EVENT_TYPES, SPELLINGS
+from tests.bench.report import quoted
 from tests.databases import Databases
 from tests.given import START_MS, task_created, text_url, worker
 
@@ -51,6 +53,13 @@ def test_every_command_is_in_the_readme_and_has_an_example() -> None:
     for command in shown:
         assert f"`projector {command.name}" in README
         assert "Example: projector" in (command.help or "")
+
+
+def test_the_figures_are_those_of_the_last_benchmark() -> None:
+    """The table under "How fast" is what docs/bench.json comes to: `make bench JSON=docs/bench.json` replaces both, in full alone."""
+    found = json.loads((ROOT / "docs" / "bench.json").read_text())
+    assert (found["small"], found["failures"]) == (False, [])
+    assert quoted(found) in README
 
 
 def test_every_make_target_of_the_readme_exists() -> None:
