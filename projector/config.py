@@ -25,6 +25,10 @@ SETTINGS: dict[str, tuple[str, str]] = {  # name → default, meaning
         "Two tokens of one account are a rotation.",
     ),
     "PROJECTOR_WORKSPACES": ("", "Comma-separated workspace Sids that may post; empty: all."),
+    "PROJECTOR_API_KEYS": (
+        "",
+        "Who may read: comma-separated `name:password`, or `name:password:WS…+WS…` for some workspaces alone. Empty: nobody.",
+    ),
     "PROJECTOR_READY_LAG_SECONDS": ("60", "`/readyz` answers 503 when the tables are further behind the log than this."),
     "PROJECTOR_WEB_PROCESSES": (
         "",
@@ -46,6 +50,7 @@ class Config(Struct, frozen=True, kw_only=True):
     public_url: str = ""
     tokens: Mapping[str, tuple[str, ...]] = {}
     workspaces: frozenset[str] = frozenset()
+    api_keys: Mapping[str, tuple[str, frozenset[str]]] = {}  # name → secret, the workspaces it may read (none: all)
     ready_lag_seconds: float = 60.0
     web_processes: int = 1
     allow_unsafe: frozenset[str] = frozenset()
@@ -53,7 +58,7 @@ class Config(Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         """Without passwords and tokens, which either URL may hold: in front of its host, or in its query."""
         public_url = self.public_url.partition("?")[0].rpartition("@")[2]
-        return f"Config(database_url={self.database_url.set(query={})!r}, public_url={public_url!r}, accounts={len(self.tokens)})"
+        return f"Config(database_url={self.database_url.set(query={})!r}, public_url={public_url!r}, accounts={len(self.tokens)}, api_keys={len(self.api_keys)})"
 
 
 def read_config(environment: Mapping[str, str] = os.environ) -> Config:
@@ -69,6 +74,7 @@ def read_config(environment: Mapping[str, str] = os.environ) -> Config:
         public_url=value("PROJECTOR_PUBLIC_URL").partition("#")[0],
         tokens=_tokens(value("TWILIO_AUTH_TOKEN")),
         workspaces=frozenset(_listed(value("PROJECTOR_WORKSPACES"))),
+        api_keys=_api_keys(value("PROJECTOR_API_KEYS")),
         ready_lag_seconds=_number("PROJECTOR_READY_LAG_SECONDS", value("PROJECTOR_READY_LAG_SECONDS")),
         web_processes=_whole_number("PROJECTOR_WEB_PROCESSES", value("PROJECTOR_WEB_PROCESSES") or str(usual_processes)),
         allow_unsafe=frozenset(_listed(value("PROJECTOR_ALLOW_UNSAFE"))),
@@ -111,3 +117,20 @@ def _tokens(text: str) -> dict[str, tuple[str, ...]]:
             raise Misconfigured("An entry of TWILIO_AUTH_TOKEN is not `ACsid:token`. Correct it.")
         tokens[account] = (*tokens.get(account, ()), token)
     return tokens
+
+
+def _api_keys(text: str) -> dict[str, tuple[str, frozenset[str]]]:
+    """Name → secret and workspaces. What is wrong is told by its place: it may hold a secret."""
+    keys: dict[str, tuple[str, frozenset[str]]] = {}
+    for place, item in enumerate(_listed(text), start=1):
+        name, _, rest = item.partition(":")
+        secret, has_workspaces, listed = rest.partition(":")
+        workspaces = frozenset(listed.split("+")) if has_workspaces else frozenset()
+        if not name or not secret or not all(each.startswith("WS") for each in workspaces):
+            raise Misconfigured(
+                f"Entry {place} of PROJECTOR_API_KEYS is not `name:password` or `name:password:WS…+WS…`. Correct it."
+            )
+        if name in keys:
+            raise Misconfigured(f"Entry {place} of PROJECTOR_API_KEYS has the name of one before it. Give each key its own.")
+        keys[name] = (secret, workspaces)
+    return keys

@@ -70,6 +70,8 @@ def application() -> Flask:
     end_with_parent()
     answer_later()
 
+    from projector.api import read_api
+    from projector.api.keys import Key, Keys
     from projector.database import open_engine
     from projector.log import open_log
     from projector.status import progress
@@ -78,7 +80,10 @@ def application() -> Flask:
     logs.configure()
     config = read_config()
     log, engine = open_log(config.database_url), open_engine(config.database_url)
-    return create_app(config, log, lambda now_ms: progress(log, engine, now_ms))
+    app = create_app(config, log, lambda now_ms: progress(log, engine, now_ms))
+    keys = Keys(Key(name, secret, workspaces) for name, (secret, workspaces) in config.api_keys.items())
+    app.register_blueprint(read_api(engine, log, keys))
+    return app
 
 
 def answer_later() -> None:

@@ -36,6 +36,7 @@ def test_every_setting_is_read() -> None:
         "PROJECTOR_PUBLIC_URL": "https://example.test/callbacks?x=1#rc=5&rp=all",
         "TWILIO_AUTH_TOKEN": f"{ACCOUNT}:one,{OTHER_ACCOUNT}:other, {ACCOUNT}:two",
         "PROJECTOR_WORKSPACES": " WS1, WS2,,",
+        "PROJECTOR_API_KEYS": "reader:three:WS1",
         "PROJECTOR_READY_LAG_SECONDS": "2.5",
         "PROJECTOR_WEB_PROCESSES": "3",
         "PROJECTOR_ALLOW_UNSAFE": "url,durability",
@@ -49,6 +50,7 @@ def test_every_setting_is_read() -> None:
     assert config.public_url == "https://example.test/callbacks?x=1"
     assert config.tokens == {ACCOUNT: ("one", "two"), OTHER_ACCOUNT: ("other",)}
     assert config.workspaces == {"WS1", "WS2"}
+    assert config.api_keys == {"reader": ("three", frozenset({"WS1"}))}
     assert (config.ready_lag_seconds, config.web_processes) == (2.5, 3)
     assert config.allow_unsafe == {"url", "durability"}
     for name in environment:
@@ -77,10 +79,22 @@ def test_tokens_are_for_any_account_or_by_account(text: str, tokens: dict[str, t
     assert read_config({"TWILIO_AUTH_TOKEN": text}).tokens == tokens
 
 
+def test_api_keys_are_for_all_workspaces_or_for_some() -> None:
+    """Name, password, and the workspaces it may read."""
+    text = "all:one, some:two:WS1+WS2,"
+    expected = {"all": ("one", frozenset()), "some": ("two", frozenset({"WS1", "WS2"}))}
+    assert read_config({"PROJECTOR_API_KEYS": text}).api_keys == expected
+
+
 REFUSED = {
     "token forms mixed": ("TWILIO_AUTH_TOKEN", f"secret-one,{ACCOUNT}:secret-two", "Name the account"),
     "an account that is none": ("TWILIO_AUTH_TOKEN", "SK1:secret-one", "ACsid:token"),
     "an account without a token": ("TWILIO_AUTH_TOKEN", f"{ACCOUNT}:", "ACsid:token"),
+    "an API key without a password": ("PROJECTOR_API_KEYS", "one:secret-one,two:", "Entry 2 of PROJECTOR_API_KEYS"),
+    "an API key without a name": ("PROJECTOR_API_KEYS", ":secret-one", "Entry 1 of PROJECTOR_API_KEYS"),
+    "an API key for no workspace": ("PROJECTOR_API_KEYS", "one:secret-one:", "name:password"),
+    "an API key for what is no workspace": ("PROJECTOR_API_KEYS", f"one:secret-one:{ACCOUNT}", "name:password"),
+    "two API keys of one name": ("PROJECTOR_API_KEYS", "one:secret-one,one:secret-two", "Give each key its own"),
     "no URL": ("PROJECTOR_DATABASE_URL", "secret-one", "Write sqlite:///projector.db"),
     "SQLite in memory": ("PROJECTOR_DATABASE_URL", "sqlite://", "Name a file"),
     "SQLite in memory by name": ("PROJECTOR_DATABASE_URL", "sqlite:///:memory:", "Name a file"),
@@ -113,6 +127,7 @@ def test_no_secret_shows_in_a_configuration() -> None:
             "PROJECTOR_DATABASE_URL": "postgresql://someone:secret-1@db.test/name?password=secret-2&sslpassword=secret-3",
             "PROJECTOR_PUBLIC_URL": "https://someone:secret-4@example.test:444/callbacks?token=secret-5",
             "TWILIO_AUTH_TOKEN": f"{ACCOUNT}:secret-6,{OTHER_ACCOUNT}:secret-7",
+            "PROJECTOR_API_KEYS": "reader:secret-8",
         }
     )
     for shown in (repr(config), str(config), f"{config}", f"{[config]}"):

@@ -1,0 +1,167 @@
+"""The URLs of the read API. Every answer is one look at the tables."""
+
+import logging
+import time
+from collections.abc import Mapping
+
+import sqlalchemy as sa
+from flask import Blueprint, Response, g, jsonify, request
+
+from projector import tables
+from projector.api import paging
+from projector.api.keys import Key, Keys, Patience
+from projector.api.problems import Problem, not_authenticated, not_found, read_only, too_many_failures
+from projector.api.resources import (
+    TASK_RESERVATIONS,
+    TASKS,
+    WITHIN_WORKSPACE,
+    WORKER_RESERVATIONS,
+    WORKERS,
+    WORKSPACES,
+    Resource,
+    Where,
+    listed,
+    one,
+    some,
+)
+from projector.api.shapes import Json, Setting
+from projector.api.store import Store
+from projector.errors import ProjectorError
+from projector.log import Log
+
+logger = logging.getLogger(__name__)
+
+READ, WRITE = ["GET", "HEAD", "OPTIONS"], ["POST", "PUT", "PATCH", "DELETE"]
+
+
+def read_api(engine: sa.Engine, log: Log, keys: Keys) -> Blueprint:
+    """The routes below `/v1`, over these tables and this log, for whoever has one of these keys."""
+    api, store = Blueprint("read_api", __name__, url_prefix="/v1"), Store(engine, log)
+    _authenticate(api, keys, Patience())
+    _serve_workspaces(api, store)
+    for resource in WITHIN_WORKSPACE:
+        _serve(api, store, resource)
+    _serve_below(api, store, TASK_RESERVATIONS, TASKS)
+    _serve_below(api, store, WORKER_RESERVATIONS, WORKERS)
+    _refuse(api)
+    return api
+
+
+def _authenticate(api: Blueprint, keys: Keys, patience: Patience) -> None:
+    @api.before_request
+    def authenticate() -> None:
+        g.key = _key(keys, patience)
+
+
+def _key(keys: Keys, patience: Patience) -> Key:
+    """Whose request this is. Raises `Problem`."""
+    given = request.authorization
+    place = f"{request.remote_addr} {given.username if given is not None else ''}"  # behind a proxy all come from one address
+    if (wait_seconds := patience.wait_seconds(place)) > 0:
+        raise too_many_failures(wait_seconds)
+    found = keys.find(given.username or "", given.password or "") if given is not None and given.type == "basic" else None
+    if found is None:
+        patience.failed(place)
+        raise not_authenticated()
+    patience.succeeded(place)
+    return found
+
+
+def _serve_workspaces(api: Blueprint, store: Store) -> None:
+    @api.get("/Workspaces")
+    def workspaces() -> Response:
+        mine: list[Where] = [tables.workspace.c.workspace_sid.in_(g.key.workspaces)] if g.key.workspaces else []
+        return _list(store, WORKSPACES, mine)
+
+    @api.get("/Workspaces/<workspace_sid>")
+    def workspace(workspace_sid: str) -> Response:
+        return _one(store, WORKSPACES, workspace_sid, workspace_sid)
+
+
+def _serve(api: Blueprint, store: Store, resource: Resource) -> None:
+    """The list of a resource within its workspace, and each one in it."""
+
+    @api.get(f"/Workspaces/<workspace_sid>/{resource.path}", endpoint=resource.path)
+    def many(workspace_sid: str) -> Response:
+        return _list(store, resource, _of(resource, workspace_sid))
+
+    @api.get(f"/Workspaces/<workspace_sid>/{resource.path}/<sid>", endpoint=f"{resource.path}/one")
+    def single(workspace_sid: str, sid: str) -> Response:
+        return _one(store, resource, workspace_sid, sid)
+
+
+def _serve_below(api: Blueprint, store: Store, resource: Resource, above: Resource) -> None:
+    """The same below one of another resource, which has to be there."""
+    url, name = f"/Workspaces/<workspace_sid>/{above.path}/<above_sid>/{resource.path}", f"{above.path}/{resource.path}"
+
+    @api.get(url, endpoint=name)
+    def many(workspace_sid: str, above_sid: str) -> Response:
+        with store.looking() as connection:
+            if one(connection, above, *_of(above, workspace_sid), above.table.c[above.sid] == above_sid) is None:
+                raise _missing()
+        return _list(store, resource, [*_of(resource, workspace_sid), resource.table.c[above.sid] == above_sid])
+
+    @api.get(f"{url}/<sid>", endpoint=f"{name}/one")
+    def single(workspace_sid: str, above_sid: str, sid: str) -> Response:
+        return _one(store, resource, workspace_sid, sid, resource.table.c[above.sid] == above_sid)
+
+
+def _refuse(api: Blueprint) -> None:
+    """What is not there, what would change something, what cannot be answered now."""
+
+    @api.errorhandler(Problem)
+    def refuse(problem: Problem) -> Response:
+        return problem.response()
+
+    @api.errorhandler(ProjectorError)
+    def cannot_now(error: ProjectorError) -> Response:
+        logger.warning("read_failed", extra={"reason": type(error).__name__})
+        return Problem(503, 20503, str(error), Retry_After="1").response()
+
+    @api.route("/", defaults={"rest": ""}, methods=READ)
+    @api.route("/<path:rest>", methods=READ)
+    def nothing(rest: str) -> Response:  # noqa: ARG001 (the path is told as it came)
+        raise _missing()
+
+    @api.route("/<path:rest>", methods=WRITE)
+    def change(rest: str) -> Response:  # noqa: ARG001
+        raise read_only()
+
+
+def _of(resource: Resource, workspace_sid: str) -> list[Where]:
+    """That a row is this workspace's, which the key may read. Raises `Problem`."""
+    if not g.key.may_read(workspace_sid):
+        raise _missing()
+    return [resource.table.c.workspace_sid == workspace_sid]
+
+
+def _one(store: Store, resource: Resource, workspace_sid: str, sid: str, *where: Where) -> Response:
+    with store.looking() as connection:
+        row = one(connection, resource, *_of(resource, workspace_sid), resource.table.c[resource.sid] == sid, *where)
+        gone = row is not None and row.get("deleted_at") is not None and request.args.get("Deleted", "").lower() != "true"
+        if row is None or gone:
+            raise _missing()
+        return jsonify(resource.shape(row, _setting(store, connection, workspace_sid)))
+
+
+def _list(store: Store, resource: Resource, where: list[Where]) -> Response:
+    parameters: Mapping[str, str] = request.args
+    asked = paging.asked(parameters)
+    shown = where + listed(resource, parameters, _now_ms())
+    with store.looking() as connection:
+        page = paging.page(asked, lambda asked, limit: some(connection, resource, shown, asked, limit))
+        rows: list[Json] = [resource.shape(row, _setting(store, connection, row["workspace_sid"])) for row in page.rows]
+    meta = paging.meta(resource.key, request.base_url, parameters, asked, page, lambda row: str(row[resource.sid]))
+    return jsonify({"meta": meta, resource.key: rows})
+
+
+def _setting(store: Store, connection: sa.Connection, workspace_sid: str) -> Setting:
+    return Setting(f"{request.url_root}v1/Workspaces/{workspace_sid}", store.account_sid(connection, workspace_sid), _now_ms())
+
+
+def _missing() -> Problem:
+    return not_found(request.path.removeprefix("/v1"))
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

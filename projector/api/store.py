@@ -1,0 +1,40 @@
+"""Where answers come from."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import sqlalchemy as sa
+
+from projector import tables
+from projector.access import reading
+from projector.log import Log
+from projector.taskrouter.callback import read
+
+
+class Store:
+    """Where answers come from: the tables, and the log for the one thing that no table holds, whose account a workspace is."""
+
+    def __init__(self, engine: sa.Engine, log: Log) -> None:
+        self._engine, self._log = engine, log
+        self._accounts: dict[str, str] = {}  # WorkspaceSid → AccountSid, which never changes
+
+    @contextmanager
+    def looking(self) -> Iterator[sa.Connection]:
+        """A connection to look with."""
+        with reading(self._engine) as connection:
+            yield connection
+
+    def account_sid(self, connection: sa.Connection, workspace_sid: str) -> str | None:
+        """The AccountSid that the workspace's callbacks name; None while there is none."""
+        if workspace_sid not in self._accounts:
+            for table in tables.CURRENT:
+                told = sa.select(table.c.last_event_sid).where(
+                    table.c.workspace_sid == workspace_sid, table.c.last_event_sid.is_not(None)
+                )
+                sid = connection.execute(told.limit(1)).scalar()
+                stored = self._log.find(f"{workspace_sid}/{sid}") if sid else None
+                account_sid = read(stored.state, stored.originator_id).fields.account_sid if stored else None
+                if account_sid:
+                    self._accounts[workspace_sid] = account_sid
+                    break
+        return self._accounts.get(workspace_sid)

@@ -1,0 +1,182 @@
+"""Twilio's read API from our tables, asked by Twilio's own SDK."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy.engine import URL
+from twilio.base.exceptions import TwilioRestException
+
+from projector.api.keys import FREE_FAILURES, Key, Patience
+from tests.given import ACCOUNT, WORKSPACE, callback, reservation, sid, task_canceled, task_created, worker
+from tests.reading import KEY, Api, reading_from
+
+
+@pytest.fixture
+def api(url: URL) -> Iterator[Api]:
+    """A floor of two workers and three tasks, one of which ended long ago."""
+    with reading_from(url) as api:
+        yield api.told(
+            callback("activity.created", 0, ActivitySid=sid("WA", "Idle"), ActivityName="Idle", ActivityAvailable="true"),
+            worker("created", 1, WorkerAttributes='{"skills":["support"]}'),
+            worker("created", 2, "bob", "Break"),
+            task_created(3, "a"),
+            task_created(4, "b", TaskPriority="7"),
+            task_created(5, "c"),
+            reservation("created", 6, task_="a"),
+            task_canceled(7, "c"),
+        )
+
+
+def test_the_sdk_reads_every_resource(api: Api) -> None:
+    """Lists it, fetches each, and finds what the callbacks told."""
+    workspace = api.sdk()
+    assert workspace.fetch().friendly_name == "Test floor"
+    for name in ("activities", "workers", "tasks", "task_queues", "task_channels", "workflows"):
+        many = getattr(workspace, name)
+        shown = many.list()
+        assert shown, name
+        for each in shown:
+            fetched = getattr(workspace, name)(each.sid).fetch()
+            assert fetched.sid == each.sid
+            assert (fetched.workspace_sid, fetched.account_sid) == (WORKSPACE, ACCOUNT)
+    ann = workspace.workers(sid("WK", "ann")).fetch()
+    assert (ann.attributes, ann.activity_name, ann.available) == ('{"skills":["support"]}', "Idle", True)
+    assert ann.date_created.isoformat() == "2026-02-02T02:40:01+00:00"
+    offers = workspace.tasks(sid("WT", "a")).reservations.list()
+    assert [offer.reservation_status for offer in offers] == ["pending"]
+    assert workspace.workers(offers[0].worker_sid).reservations.list()[0].task_sid == sid("WT", "a")
+    assert workspace.tasks(sid("WT", "a")).reservations(offers[0].sid).fetch().worker_sid == offers[0].worker_sid
+
+
+def test_the_sdk_pages(api: Api) -> None:
+    """Row by row it comes to the same as at once."""
+    workspace = api.sdk()
+    at_once = [task.sid for task in workspace.tasks.list()]
+    assert [task.sid for task in workspace.tasks.list(page_size=1)] == at_once
+    assert len(at_once) == 2
+
+
+def test_pages_go_back_the_way_they_came(api: Api) -> None:
+    """Each page knows its neighbours, and a row that comes meanwhile moves none."""
+    first = api.json("/Tasks", PageSize="1", Ended="true")
+    second = api.json(first["meta"]["next_page_url"].removeprefix("http://localhost"))
+    third = api.json(second["meta"]["next_page_url"].removeprefix("http://localhost"))
+    assert third["meta"]["next_page_url"] is None
+    assert (first["meta"]["page"], second["meta"]["page"], third["meta"]["page"]) == (0, 1, 2)
+    assert first["meta"]["previous_page_url"] is None
+    back = api.json(third["meta"]["previous_page_url"].removeprefix("http://localhost"))
+    assert back["tasks"] == second["tasks"]
+    again = api.json(back["meta"]["previous_page_url"].removeprefix("http://localhost"))
+    assert again["tasks"][0]["sid"] == first["tasks"][0]["sid"]
+    assert again["meta"]["previous_page_url"] is None
+    assert first["meta"]["key"] == "tasks"
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "names"),
+    [
+        ("/Tasks", {}, ["a", "b"]), ("/Tasks", {"Ended": "true"}, ["a", "b", "c"]), ("/Tasks", {"Priority": "7"}, ["b"]),
+        ("/Tasks", {"AssignmentStatus": "reserved"}, ["a"]), ("/Tasks", {"AssignmentStatus": "pending,reserved"}, ["a", "b"]),
+        ("/Tasks", {"AssignmentStatus": "canceled"}, []), ("/Tasks", {"AssignmentStatus": "canceled", "Ended": "true"}, ["c"]),
+        ("/Tasks", {"TaskQueueName": "Support"}, ["a", "b"]), ("/Tasks", {"TaskQueueSid": sid("WQ", "other")}, []),
+        ("/Tasks", {"WorkflowName": "Main", "WorkflowSid": sid("WW", "main")}, ["a", "b"]),
+        ("/Workers", {"ActivityName": "Break"}, ["bob"]), ("/Workers", {"ActivitySid": sid("WA", "Idle")}, ["ann"]),
+        ("/Workers", {"Available": "1"}, ["ann"]), ("/Workers", {"Available": "false"}, ["bob"]), ("/Workers", {"FriendlyName": "ann"}, ["ann"]),
+    ],
+)  # fmt: skip
+def test_lists_are_filtered(api: Api, path: str, query: dict[str, str], names: list[str]) -> None:
+    """By Twilio's parameters, and what ended is shown when asked for."""
+    prefix, key = ("WT", "tasks") if path == "/Tasks" else ("WK", "workers")
+    assert api.sids(path, key, **query) == sorted(sid(prefix, name) for name in names)
+
+
+def test_what_was_deleted_is_gone_unless_asked_for(api: Api) -> None:
+    """As at Twilio; here it can still be read."""
+    bob = f"/Workers/{sid('WK', 'bob')}"
+    api.told(worker("deleted", 8, "bob"))
+    assert api.sids("/Workers", "workers") == [sid("WK", "ann")]
+    assert api.get(bob).status_code == 404
+    assert api.json(bob, Deleted="true")["sid"] == sid("WK", "bob")
+    assert len(api.sids("/Workers", "workers", Deleted="true")) == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "told"),
+    [
+        ("/Tasks", {"PageSize": "none"}, "Invalid PageSize: 'none'. Give it a whole number from 1 to 1000."),
+        ("/Tasks", {"PageSize": "0"}, "Invalid PageSize: '0'. Give it a whole number from 1 to 1000."),
+        ("/Tasks", {"Priority": "high"}, "Invalid Priority: 'high'. Give it a whole number."),
+        ("/Tasks", {"PageToken": "x"}, "Invalid PageToken: 'x'. Give it one that a page's `meta` holds."),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_refused_in_twilio_s_shape(api: Api, path: str, query: dict[str, str], told: str) -> None:
+    """400, with the value in it and what would be right."""
+    answer = api.get(path, **query)
+    assert answer.status_code == 400
+    assert answer.get_json() == {
+        "code": 20001, "message": told, "more_info": "https://www.twilio.com/docs/errors/20001", "status": 400,
+    }  # fmt: skip
+
+
+def test_nothing_can_be_changed(api: Api) -> None:
+    """The SDK is told so as Twilio would tell it."""
+    with pytest.raises(TwilioRestException) as error:
+        api.sdk().tasks.create(attributes="{}")
+    assert (error.value.status, error.value.code) == (405, 20004)
+    for method in ("put", "patch", "delete"):
+        answer = getattr(api.web, method)(f"/v1/Workspaces/{WORKSPACE}", auth=(KEY.name, KEY.secret))
+        assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
+
+
+@pytest.mark.parametrize(
+    "path", ["/Tasks/WTnone", "/Nothing", "/Tasks/WTnone/Reservations", "/Workers/WKnone/Reservations/WR1", ""]
+)
+def test_another_workspace_looks_like_one_that_is_not_there(url: URL, path: str) -> None:
+    """Whether it exists is nobody's business who has no key for it."""
+    mine, other = Key("mine", "secret", frozenset({"WS" + "1" * 32})), f"/v1/Workspaces/WS{'2' * 32}{path}"
+    with reading_from(url, KEY, mine) as api:
+        api.told(task_created(1))
+        there = api.get(path, mine)
+        nowhere = api.get(other, mine)
+        assert there.status_code == nowhere.status_code == 404
+        assert there.get_json()["code"] == 20404
+        assert there.text.replace(WORKSPACE, "WS") == nowhere.text.replace("WS" + "2" * 32, "WS")
+        assert api.get("/v1/Workspaces", mine).get_json()["workspaces"] == []
+        assert [each["sid"] for each in api.json("/v1/Workspaces")["workspaces"]] == [WORKSPACE]
+
+
+@pytest.mark.parametrize("key", [None, Key("reader", "wrong"), Key("nobody", "secret"), Key("", ""), Key("reader", "")])
+def test_without_the_right_key_nothing_is_told(url: URL, key: Key | None) -> None:
+    """401 for every path, there or not."""
+    with reading_from(url) as api:
+        for path in ("", "/Tasks", "/Nothing"):
+            answer = api.get(path, key)
+            assert (answer.status_code, answer.get_json()["code"]) == (401, 20003)
+            assert answer.headers["WWW-Authenticate"].startswith("Basic")
+
+
+def test_wrong_keys_are_slowed(url: URL) -> None:
+    """After some they are not looked at for a while, the right one of that name included; others go on."""
+    other = Key("other", "also secret")
+    with reading_from(url, KEY, other) as api:
+        answers = [api.get("/Tasks", Key("reader", f"guess {n}")).status_code for n in range(FREE_FAILURES + 3)]
+        assert answers == [401] * (FREE_FAILURES + 1) + [429] * 2
+        slowed = api.get("/Tasks")
+        assert (slowed.status_code, slowed.get_json()["code"], slowed.headers["Retry-After"]) == (429, 20429, "1")
+        assert api.get("/v1/Workspaces", other).status_code == 200
+
+
+def test_patience_doubles_and_is_given_back() -> None:
+    """A second, two, four, up to a minute; a right key ends it; only so many places are remembered."""
+    now = [100.0]
+    patience = Patience(lambda: now[0])
+    waits = []
+    for _ in range(FREE_FAILURES + 9):
+        patience.failed("here")
+        waits.append(patience.wait_seconds("here"))
+        now[0] += waits[-1]
+    assert waits == [0.0] * FREE_FAILURES + [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    assert patience.wait_seconds("here") == patience.wait_seconds("there") == 0
+    patience.succeeded("here")
+    patience.failed("here")
+    assert patience.wait_seconds("here") == 0
