@@ -7,7 +7,9 @@ from sqlalchemy.engine import URL
 from twilio.base.exceptions import TwilioRestException
 
 from projector.api.keys import FREE_FAILURES, Key, Patience
-from tests.given import ACCOUNT, WORKSPACE, callback, reservation, sid, task_canceled, task_created, worker
+from projector.log.entry import recorded_ms
+from tests.given import ACCOUNT, WORKSPACE, callback, ms, reservation, sid, task_canceled, task_created, worker
+from tests.harness import Workload
 from tests.reading import KEY, Api, reading_from
 
 
@@ -180,3 +182,45 @@ def test_patience_doubles_and_is_given_back() -> None:
     patience.succeeded("here")
     patience.failed("here")
     assert patience.wait_seconds("here") == 0
+
+
+def test_a_moment_after_everything_is_now(url: URL) -> None:
+    """Every worker, task, reservation and thing of a busy floor, field by field; but for a task's age, which goes on."""
+    with reading_from(url) as api:
+        workload = Workload(11)
+        bodies = [workload.next() for _ in range(400)]
+        api.told(*bodies)
+        workspace = f"/v1/Workspaces/{bodies[0]['WorkspaceSid']}"
+        last_ms = max(int(body["TimestampMs"]) for body in bodies)
+        seen = 0
+        for path, key in (("Workers", "workers"), ("Tasks", "tasks"), ("Activities", "activities"), ("TaskQueues", "task_queues"), ("Workflows", "workflows"), ("TaskChannels", "channels")):  # fmt: skip
+            for now in api.json(f"{workspace}/{path}", PageSize="1000", Ended="true")[key]:
+                then = api.json(f"{workspace}/{path}/{now['sid']}", AsOf=str(last_ms))
+                assert {**then, "age": None} == {**now, "age": None}
+                seen += 1
+                if path == "Tasks":
+                    for offer in api.json(f"{workspace}/Tasks/{now['sid']}/Reservations")["reservations"]:
+                        url_then = f"{workspace}/Tasks/{now['sid']}/Reservations/{offer['sid']}"
+                        assert api.json(url_then, AsOf=str(last_ms)) == offer
+        assert seen > 50
+
+
+def test_a_resource_is_read_as_it_was(api: Api) -> None:
+    """And as it was known: what had not arrived by then is not in it."""
+    task, offer = f"/Tasks/{sid('WT', 'a')}", sid("WR", "r")
+    assert api.get(task, AsOf=str(ms(2))).status_code == 404
+    pending = api.json(task, AsOf=str(ms(5)))
+    assert (pending["assignment_status"], pending["age"], pending["date_updated"]) == ("pending", 2, "2026-02-02T02:40:03Z")
+    assert api.json(task, AsOf="2026-02-02T02:40:06Z")["assignment_status"] == "reserved"
+    assert api.get(f"{task}/Reservations/{offer}", AsOf=str(ms(5))).status_code == 404
+    assert api.json(f"{task}/Reservations/{offer}", AsOf=str(ms(6)))["reservation_status"] == "pending"
+    assert api.json(f"/Workers/{sid('WK', 'ann')}/Reservations/{offer}", AsOf=str(ms(6)))["task_sid"] == sid("WT", "a")
+    assert api.get(f"/Activities/{sid('WA', 'Break')}", AsOf=str(ms(1))).status_code == 404
+    assert api.json(f"/Activities/{sid('WA', 'Break')}", AsOf=str(ms(2)))["friendly_name"] == "Break"
+    assert api.get(task, KnownAt=str(ms(0)), AsOf=str(ms(6))).status_code == 404
+    received_ms = recorded_ms(api.log.read(0, 100)[-1].state)
+    assert api.json(task, KnownAt=str(received_ms))["assignment_status"] == "reserved"
+    answer = api.get(task, AsOf="yesterday")
+    assert (answer.status_code, answer.get_json()["message"]) == (
+        400, "Invalid AsOf: 'yesterday'. Give it ISO 8601 (2026-03-01T10:42:00Z) or epoch milliseconds.",
+    )  # fmt: skip

@@ -10,9 +10,11 @@ from msgspec import Struct
 
 from projector import tables
 from projector.api import shapes
+from projector.api.moments import reservation_then, task_then, thing_then, worker_then
 from projector.api.paging import Asked
 from projector.api.problems import invalid
 from projector.api.shapes import Row, Shape
+from projector.read.source import Source
 from projector.tables import Instant
 from projector.tables.current import RESERVATION_ENDED, TASK_ENDED
 
@@ -20,6 +22,9 @@ SHOWN_AFTER_END_MS = 5 * 60 * 1000  # Twilio deletes ended tasks after five minu
 
 Where: TypeAlias = sa.ColumnElement[bool]
 Filter: TypeAlias = Callable[[str, str], Where]  # parameter, its text → condition. Raises `Problem`
+
+
+Then: TypeAlias = Callable[[Source, Row, int], Row | None]  # what knows, today's row, the moment → the row then
 
 
 class Resource(Struct, frozen=True):
@@ -32,6 +37,7 @@ class Resource(Struct, frozen=True):
     shape: Shape
     filters: Mapping[str, Filter] = {}
     ends: sa.ColumnElement[Any] | None = None  # when a row ended: then it leaves the list after a while
+    then: Then | None = None  # how it was at a moment; without, as what has no history
 
 
 def _equal(column: sa.ColumnElement[Any]) -> Filter:
@@ -86,6 +92,7 @@ WORKERS = Resource(
         "FriendlyName": _equal(_worker.friendly_name), "ActivitySid": _equal(_worker.activity_sid),
         "ActivityName": _equal(_worker.activity_name), "Available": _truth(_activity.available),
     },
+    then=worker_then,
 )  # fmt: skip
 TASKS = Resource(
     "Tasks", "tasks", tables.task, "task_sid", shapes.task,
@@ -95,15 +102,18 @@ TASKS = Resource(
         "TaskQueueName": _equal(_task.task_queue_name),
     },
     TASK_ENDED,
+    task_then,
 )  # fmt: skip
 TASK_RESERVATIONS = Resource(
     "Reservations", "reservations", tables.reservation, "reservation_sid", shapes.task_reservation,
     {"ReservationStatus": _equal(_reservation.status), "WorkerSid": _equal(_reservation.worker_sid)},
+    then=reservation_then,
 )  # fmt: skip
 WORKER_RESERVATIONS = Resource(
     "Reservations", "reservations", tables.reservation, "reservation_sid", shapes.worker_reservation,
     {"ReservationStatus": _equal(_reservation.status)},
     RESERVATION_ENDED,
+    reservation_then,
 )  # fmt: skip
 
 WITHIN_WORKSPACE = (ACTIVITIES, TASK_CHANNELS, TASK_QUEUES, WORKFLOWS, WORKERS, TASKS)
@@ -124,6 +134,12 @@ def some(connection: sa.Connection, resource: Resource, where: Sequence[Where], 
     else:
         rows = (rows.where(sid > asked.after) if asked.after is not None else rows).order_by(sid)
     return [dict(row) for row in connection.execute(rows.limit(limit)).mappings()]
+
+
+def one_then(source: Source, resource: Resource, today: Row, at_ms: int) -> Row | None:
+    """The row as it was at the moment; None where it was not there."""
+    then = resource.then or thing_then(resource.table)
+    return then(source, today, at_ms)
 
 
 def listed(resource: Resource, parameters: Mapping[str, str], now_ms: int) -> list[Where]:

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, g, jsonify, request
 from projector import tables
 from projector.api import paging
 from projector.api.keys import Key, Keys, Patience
-from projector.api.problems import Problem, not_authenticated, not_found, read_only, too_many_failures
+from projector.api.problems import Problem, invalid, not_authenticated, not_found, read_only, too_many_failures
 from projector.api.resources import (
     TASK_RESERVATIONS,
     TASKS,
@@ -22,12 +22,14 @@ from projector.api.resources import (
     Where,
     listed,
     one,
+    one_then,
     some,
 )
 from projector.api.shapes import Json, Setting
 from projector.api.store import Store
-from projector.errors import ProjectorError
+from projector.errors import ProjectorError, Unanswerable
 from projector.log import Log
+from projector.read.when import moment
 
 logger = logging.getLogger(__name__)
 
@@ -136,27 +138,53 @@ def _of(resource: Resource, workspace_sid: str) -> list[Where]:
 
 
 def _one(store: Store, resource: Resource, workspace_sid: str, sid: str, *where: Where) -> Response:
-    with store.looking() as connection:
-        row = one(connection, resource, *_of(resource, workspace_sid), resource.table.c[resource.sid] == sid, *where)
-        gone = row is not None and row.get("deleted_at") is not None and request.args.get("Deleted", "").lower() != "true"
-        if row is None or gone:
+    """One row: as it is, or as it was (`AsOf`), as it is known now or was by some time (`KnownAt`)."""
+    which = (*_of(resource, workspace_sid), resource.table.c[resource.sid] == sid, *where)
+    known_ms = _moment("KnownAt")
+    at_ms = _moment("AsOf") or known_ms
+    if at_ms is None:
+        with store.looking() as connection:
+            row = one(connection, resource, *which)
+            if row is None or (row.get("deleted_at") is not None and not _wants("Deleted")):
+                raise _missing()
+            return jsonify(resource.shape(row, _setting(store, connection, workspace_sid, _now_ms())))
+    with store.knowing(known_ms) as source:
+        today = one(source.today, resource, *which)
+        row = one_then(source, resource, today, at_ms) if today is not None else None
+        if row is None:
             raise _missing()
-        return jsonify(resource.shape(row, _setting(store, connection, workspace_sid)))
+        return jsonify(resource.shape(row, _setting(store, source.today, workspace_sid, at_ms)))
+
+
+def _moment(name: str) -> int | None:
+    """A moment in the query, epoch milliseconds. Raises `Problem`."""
+    text = request.args.get(name)
+    if not text:
+        return None
+    try:
+        return moment(text)
+    except Unanswerable as error:
+        raise invalid(name, text, "ISO 8601 (2026-03-01T10:42:00Z) or epoch milliseconds") from error
+
+
+def _wants(name: str) -> bool:
+    return request.args.get(name, "").lower() == "true"
 
 
 def _list(store: Store, resource: Resource, where: list[Where]) -> Response:
     parameters: Mapping[str, str] = request.args
     asked = paging.asked(parameters)
-    shown = where + listed(resource, parameters, _now_ms())
+    now_ms = _now_ms()
+    shown = where + listed(resource, parameters, now_ms)
     with store.looking() as connection:
         page = paging.page(asked, lambda asked, limit: some(connection, resource, shown, asked, limit))
-        rows: list[Json] = [resource.shape(row, _setting(store, connection, row["workspace_sid"])) for row in page.rows]
+        rows: list[Json] = [resource.shape(row, _setting(store, connection, row["workspace_sid"], now_ms)) for row in page.rows]
     meta = paging.meta(resource.key, request.base_url, parameters, asked, page, lambda row: str(row[resource.sid]))
     return jsonify({"meta": meta, resource.key: rows})
 
 
-def _setting(store: Store, connection: sa.Connection, workspace_sid: str) -> Setting:
-    return Setting(f"{request.url_root}v1/Workspaces/{workspace_sid}", store.account_sid(connection, workspace_sid), _now_ms())
+def _setting(store: Store, connection: sa.Connection, workspace_sid: str, at_ms: int) -> Setting:
+    return Setting(f"{request.url_root}v1/Workspaces/{workspace_sid}", store.account_sid(connection, workspace_sid), at_ms)
 
 
 def _missing() -> Problem:

@@ -8,6 +8,10 @@ import sqlalchemy as sa
 from projector import tables
 from projector.access import reading
 from projector.log import Log
+from projector.read.present import present
+from projector.read.refolded import Refolded
+from projector.read.source import Source
+from projector.read.when import position_at
 from projector.taskrouter.callback import read
 
 
@@ -23,6 +27,12 @@ class Store:
         """A connection to look with."""
         with reading(self._engine) as connection:
             yield connection
+
+    @contextmanager
+    def knowing(self, known_ms: int | None) -> Iterator[Source]:
+        """All that is known, or was by some time, to look at a moment with."""
+        with present(self._engine, self._log) as now:
+            yield now if known_ms is None else Refolded(now, position_at(self._log, known_ms))
 
     def account_sid(self, connection: sa.Connection, workspace_sid: str) -> str | None:
         """The AccountSid that the workspace's callbacks name; None while there is none."""

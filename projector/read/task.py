@@ -56,6 +56,7 @@ def task(source: Source, workspace_sid: str, task_sid: str, at_ms: int) -> Row |
         "created_at": head.created_ms,
         "version": then.version,
         "last_event_sid": then.last_event_sid,
+        "updated_at": then.updated_ms,
         "queue": _visit_row(source, visit, at_ms) if visit else None,
         "reservations": [
             offer_row(source, offer) for offer in sorted(live, key=lambda offer: (offer.started_ms, offer.reservation_sid))
@@ -91,6 +92,7 @@ def reservation(source: Source, workspace_sid: str, task_sid: str, reservation_s
         "ignore_capacity": then.ignore_capacity,
         "reason": then.reason,
         "version": then.version,
+        "updated_at": then.updated_ms,
         "created_at": then.created_ms,
         "accepted_at": then.accepted_ms,
         "wrapup_at": then.wrapup_ms,

@@ -55,6 +55,7 @@ def worker(source: Source, workspace_sid: str, worker_sid: str, at_ms: int) -> R
         "operating_unit_sid": then.operating_unit_sid,
         "created_at": head.created_ms,
         "last_event_sid": then.last_event_sid,
+        "updated_at": then.updated_ms,
         "channels": _channels(source, workspace_sid, worker_sid, at_ms, (state, told), offers),
         "reservations": [offer_row(source, offer) for offer in offers],
     }

@@ -1,0 +1,86 @@
+"""A resource as it was at a moment, in the columns of its table: the shape that shows it now shows it then.
+
+Each takes today's row, which names it, and gives None where it was not there yet or deleted by then. Names of workers, queues and
+workflows are as sent then; those of things that have no history (activities, queues, workflows, channels, workspaces) as they are now.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from projector.read.source import Source, state_at
+from projector.read.task import reservation, task
+from projector.read.worker import worker
+from projector.rows import row_of, untouched
+from projector.taskrouter.callback import Unit
+
+Row = Mapping[str, Any]
+
+
+def worker_then(source: Source, today: Row, at_ms: int) -> Row | None:
+    """A Worker."""
+    found = worker(source, today["workspace_sid"], today["worker_sid"], at_ms)
+    if found is None:
+        return None
+    activity, attributes = found["activity"] or {}, found["attributes"] or {}
+    return _like(today) | {
+        "friendly_name": found["worker_name"],
+        "attributes": attributes.get("attributes"),
+        "activity_sid": activity.get("activity_sid"),
+        "activity_name": activity.get("activity_name"),
+        "activity_available": activity.get("available"),
+        "activity_since": activity.get("since"),
+        "created_at": found["created_at"],
+        "updated_at": found["updated_at"],
+    }
+
+
+def task_then(source: Source, today: Row, at_ms: int) -> Row | None:
+    """A Task."""
+    found = task(source, today["workspace_sid"], today["task_sid"], at_ms)
+    if found is None:
+        return None
+    queue = found["queue"] or {}
+    told = {name: value for name, value in found.items() if name in today}
+    return (
+        _like(today)
+        | told
+        | {
+            "task_queue_sid": queue.get("task_queue_sid"),
+            "task_queue_name": queue.get("task_queue_name"),
+            "queue_entered_at": queue.get("since"),
+        }
+    )
+
+
+def reservation_then(source: Source, today: Row, at_ms: int) -> Row | None:
+    """A Reservation."""
+    found = reservation(source, today["workspace_sid"], today["task_sid"], today["reservation_sid"], at_ms)
+    return None if found is None else _like(today) | {name: value for name, value in found.items() if name in today}
+
+
+def thing_then(table: sa.Table) -> Any:
+    """Whatever has no history of its own, from its callbacks up to the moment; before the first that speaks of it, it is not there."""
+
+    def then(source: Source, today: Row, at_ms: int) -> Row | None:
+        if today["first_seen_at"] is None or at_ms < today["first_seen_at"]:
+            return None
+        sid = today[f"{table.name}_sid"]
+        unit = Unit(today["workspace_sid"], table.name, sid)
+        last = source.state(unit)
+        if last is not None and last.head.deleted_ms is not None and last.head.deleted_ms <= at_ms:
+            return None
+        told = state_at(source, unit, at_ms)
+        own = row_of(told.head) if told else untouched(table)
+        return dict(today) | {
+            name: value for name, value in own.items() if name in table.c and name not in table.primary_key.columns
+        }
+
+    return then
+
+
+def _like(today: Row) -> dict[str, Any]:
+    """All columns, nothing told but what names the row and when it was first spoken of."""
+    kept = ("workspace_sid", "worker_sid", "task_sid", "reservation_sid", "first_seen_at")
+    return {name: value if name in kept else None for name, value in today.items()}
