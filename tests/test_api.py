@@ -224,3 +224,30 @@ def test_a_resource_is_read_as_it_was(api: Api) -> None:
     assert (answer.status_code, answer.get_json()["message"]) == (
         400, "Invalid AsOf: 'yesterday'. Give it ISO 8601 (2026-03-01T10:42:00Z) or epoch milliseconds.",
     )  # fmt: skip
+
+
+def test_a_worker_s_channels(api: Api) -> None:
+    """What it can take and what it has, by the TaskChannel's Sid or unique name, now and then."""
+    ann, voice, chat = f"/Workers/{sid('WK', 'ann')}/Channels", sid("TC", "voice"), sid("TC", "chat")
+    for at, channel in ((8, "voice"), (9, "chat")):
+        names = {"TaskChannelSid": sid("TC", channel), "TaskChannelUniqueName": channel}
+        api.told(worker("capacity.update", at, **names, WorkerChannelAvailableCapacity="2", WorkerChannelPreviousCapacity="1"))
+    shown = api.json(ann)["channels"]
+    assert [each["task_channel_sid"] for each in shown] == sorted((voice, chat))
+    busy = api.json(f"{ann}/voice", AsOf=str(ms(10)))
+    assert busy == api.json(f"{ann}/{voice}", AsOf=str(ms(10)))
+    assert (busy["assigned_tasks"], busy["configured_capacity"], busy["available_capacity_percentage"]) == (1, 2, 50)
+    before = api.json(f"{ann}/voice", AsOf=str(ms(7)))
+    assert (before["assigned_tasks"], before["configured_capacity"]) == (1, None)
+    assert api.get(f"{ann}/chat", AsOf=str(ms(7))).status_code == 404
+    assert api.get(f"{ann}/email").status_code == 404
+    assert api.get(f"/Workers/{sid('WK', 'nobody')}/Channels").status_code == 404
+    pages = [api.json(ann, PageSize="1")]
+    pages.append(api.json(pages[0]["meta"]["next_page_url"].removeprefix("http://localhost")))
+    assert [page["channels"][0] for page in pages] == shown
+    back = api.json(pages[1]["meta"]["previous_page_url"].removeprefix("http://localhost"))
+    assert back["channels"] == pages[0]["channels"]
+    sdk = api.sdk()
+    assert [each.task_channel_unique_name for each in sdk.workers(sid("WK", "ann")).worker_channels.list()]
+    assert sdk.workers(sid("WK", "ann")).worker_channels("voice").fetch().configured_capacity == 2
+    assert sdk.task_channels("voice").fetch().sid == voice

@@ -58,7 +58,16 @@ def test_what_is_not_as_documented_is_found(contract: Contract, thing: dict[str,
     assert contract.problems("/Things", {"things": [good, thing]}) == in_list
 
 
-SERVED = ["Activities", "TaskChannels", "TaskQueues", "Workflows", "Workers", "Tasks", "Tasks/{TaskSid}/Reservations"]
+SERVED = [
+    "Activities",
+    "TaskChannels",
+    "TaskQueues",
+    "Workflows",
+    "Workers",
+    "Tasks",
+    "Workers/{WorkerSid}/Channels",
+    "Tasks/{TaskSid}/Reservations",
+]
 
 
 def test_a_floor_is_answered_as_documented(url: URL) -> None:

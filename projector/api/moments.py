@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from projector import tables
 from projector.read.source import Source, state_at
 from projector.read.task import reservation, task
 from projector.read.worker import worker
@@ -34,6 +35,19 @@ def worker_then(source: Source, today: Row, at_ms: int) -> Row | None:
         "created_at": found["created_at"],
         "updated_at": found["updated_at"],
     }
+
+
+def channels_then(source: Source, today: Row, at_ms: int) -> list[Row]:
+    """A Worker's Channels, by the Sids of their TaskChannels; none where the worker was not there."""
+    found = worker(source, today["workspace_sid"], today["worker_sid"], at_ms)
+    c = tables.worker_channel.c
+    seen = sa.select(c.task_channel_sid, c.first_seen_at).where(
+        c.workspace_sid == today["workspace_sid"], c.worker_sid == today["worker_sid"]
+    )
+    first_seen = {row.task_channel_sid: row.first_seen_at for row in source.today.execute(seen)}
+    whose = {"workspace_sid": today["workspace_sid"], "worker_sid": today["worker_sid"]}
+    rows = found["channels"] if found else []
+    return [row | whose | {"first_seen_at": first_seen.get(row["task_channel_sid"])} for row in rows]
 
 
 def task_then(source: Source, today: Row, at_ms: int) -> Row | None:

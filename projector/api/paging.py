@@ -52,6 +52,14 @@ def page(asked: Asked, fetch: Callable[[Asked, int], Sequence[Mapping[str, Any]]
     return Page(rows, has_previous=asked.after is not None, has_next=more)
 
 
+def sliced(rows: Mapping[str, Mapping[str, Any]], asked: Asked) -> Sequence[Mapping[str, Any]]:
+    """Of rows at hand, by their keys: those from where the page begins, in the order `page` wants them."""
+    keys = sorted(
+        key for key in rows if (asked.after is None or key > asked.after) and (asked.before is None or key < asked.before)
+    )
+    return [rows[key] for key in (keys if asked.before is None else reversed(keys))]
+
+
 def meta(
     key: str, url: str, parameters: Mapping[str, str], asked: Asked, page: Page, row_key: Callable[[Mapping[str, Any]], str]
 ) -> dict[str, Any]:

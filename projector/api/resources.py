@@ -37,6 +37,7 @@ class Resource(Struct, frozen=True):
     shape: Shape
     filters: Mapping[str, Filter] = {}
     ends: sa.ColumnElement[Any] | None = None  # when a row ended: then it leaves the list after a while
+    alias: str | None = None  # a column whose value may stand for the Sid
     then: Then | None = None  # how it was at a moment; without, as what has no history
 
 
@@ -77,7 +78,9 @@ ACTIVITIES = Resource(
     "Activities", "activities", tables.activity, "activity_sid", shapes.activity,
     {"FriendlyName": _equal(_activity.friendly_name), "Available": _truth(_activity.available)},
 )  # fmt: skip
-TASK_CHANNELS = Resource("TaskChannels", "channels", tables.task_channel, "task_channel_sid", shapes.task_channel)
+TASK_CHANNELS = Resource(
+    "TaskChannels", "channels", tables.task_channel, "task_channel_sid", shapes.task_channel, alias="unique_name"
+)
 TASK_QUEUES = Resource(
     "TaskQueues", "task_queues", tables.task_queue, "task_queue_sid", shapes.task_queue,
     {"FriendlyName": _equal(tables.task_queue.c.friendly_name)},
@@ -102,7 +105,7 @@ TASKS = Resource(
         "TaskQueueName": _equal(_task.task_queue_name),
     },
     TASK_ENDED,
-    task_then,
+    then=task_then,
 )  # fmt: skip
 TASK_RESERVATIONS = Resource(
     "Reservations", "reservations", tables.reservation, "reservation_sid", shapes.task_reservation,
@@ -113,10 +116,16 @@ WORKER_RESERVATIONS = Resource(
     "Reservations", "reservations", tables.reservation, "reservation_sid", shapes.worker_reservation,
     {"ReservationStatus": _equal(_reservation.status)},
     RESERVATION_ENDED,
-    reservation_then,
+    then=reservation_then,
 )  # fmt: skip
 
 WITHIN_WORKSPACE = (ACTIVITIES, TASK_CHANNELS, TASK_QUEUES, WORKFLOWS, WORKERS, TASKS)
+
+
+def named(resource: Resource, text: str) -> Where:
+    """The row that this stands for in a URL."""
+    sid = resource.table.c[resource.sid]
+    return sid == text if resource.alias is None else sa.or_(sid == text, resource.table.c[resource.alias] == text)
 
 
 def one(connection: sa.Connection, resource: Resource, *where: Where) -> Row | None:

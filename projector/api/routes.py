@@ -10,6 +10,7 @@ from flask import Blueprint, Response, g, jsonify, request
 from projector import tables
 from projector.api import paging
 from projector.api.keys import Key, Keys, Patience
+from projector.api.moments import channels_then
 from projector.api.problems import Problem, invalid, not_authenticated, not_found, read_only, too_many_failures
 from projector.api.resources import (
     TASK_RESERVATIONS,
@@ -21,11 +22,12 @@ from projector.api.resources import (
     Resource,
     Where,
     listed,
+    named,
     one,
     one_then,
     some,
 )
-from projector.api.shapes import Json, Setting
+from projector.api.shapes import Json, Setting, worker_channel
 from projector.api.store import Store
 from projector.errors import ProjectorError, Unanswerable
 from projector.log import Log
@@ -43,6 +45,7 @@ def read_api(engine: sa.Engine, log: Log, keys: Keys) -> Blueprint:
     _serve_workspaces(api, store)
     for resource in WITHIN_WORKSPACE:
         _serve(api, store, resource)
+    _serve_channels(api, store)
     _serve_below(api, store, TASK_RESERVATIONS, TASKS)
     _serve_below(api, store, WORKER_RESERVATIONS, WORKERS)
     _refuse(api)
@@ -108,6 +111,37 @@ def _serve_below(api: Blueprint, store: Store, resource: Resource, above: Resour
         return _one(store, resource, workspace_sid, sid, resource.table.c[above.sid] == above_sid)
 
 
+def _serve_channels(api: Blueprint, store: Store) -> None:
+    """A worker's channels: few, and worked out from its reservations, now as then."""
+    url = "/Workspaces/<workspace_sid>/Workers/<worker_sid>/Channels"
+
+    @api.get(url)
+    def channels(workspace_sid: str, worker_sid: str) -> Response:
+        asked = paging.asked(request.args)
+        found = {row["task_channel_sid"]: row for row in _channels(store, workspace_sid, worker_sid)}
+        page = paging.page(asked, lambda asked, limit: paging.sliced(found, asked)[:limit])
+        meta = paging.meta("channels", request.base_url, request.args, asked, page, lambda row: str(row["task_channel_sid"]))
+        return jsonify(meta=meta, channels=list(page.rows))
+
+    @api.get(f"{url}/<sid>")
+    def channel(workspace_sid: str, worker_sid: str, sid: str) -> Response:
+        for row in _channels(store, workspace_sid, worker_sid):
+            if sid in (row["task_channel_sid"], row["task_channel_unique_name"]):
+                return jsonify(row)
+        raise _missing()
+
+
+def _channels(store: Store, workspace_sid: str, worker_sid: str) -> list[Json]:
+    known_ms = _moment("KnownAt")
+    at_ms = _moment("AsOf") or known_ms or _now_ms()
+    with store.knowing(known_ms) as source:
+        today = one(source.today, WORKERS, *_of(WORKERS, workspace_sid), named(WORKERS, worker_sid))
+        if today is None or one_then(source, WORKERS, today, at_ms) is None:
+            raise _missing()
+        setting = _setting(store, source.today, workspace_sid, at_ms)
+        return [worker_channel(row, setting) for row in channels_then(source, today, at_ms)]
+
+
 def _refuse(api: Blueprint) -> None:
     """What is not there, what would change something, what cannot be answered now."""
 
@@ -139,7 +173,7 @@ def _of(resource: Resource, workspace_sid: str) -> list[Where]:
 
 def _one(store: Store, resource: Resource, workspace_sid: str, sid: str, *where: Where) -> Response:
     """One row: as it is, or as it was (`AsOf`), as it is known now or was by some time (`KnownAt`)."""
-    which = (*_of(resource, workspace_sid), resource.table.c[resource.sid] == sid, *where)
+    which = (*_of(resource, workspace_sid), named(resource, sid), *where)
     known_ms = _moment("KnownAt")
     at_ms = _moment("AsOf") or known_ms
     if at_ms is None:

@@ -116,6 +116,28 @@ def worker(row: Row, setting: Setting) -> Json:
     return _within(row, setting, "Workers", "worker_sid", own, links)
 
 
+def worker_channel(row: Row, setting: Setting) -> Json:
+    """A Worker's Channel. No callback carries its own Sid (WC…): it is addressed by its TaskChannel's Sid or unique name.
+
+    `available_capacity_percentage` and `assigned_tasks` are worked out from its reservations (`projector.read.worker`).
+    """
+    return {
+        "sid": None,
+        "assigned_tasks": row["load"],
+        "available": row["available"],
+        "available_capacity_percentage": row["available_percentage"],
+        "configured_capacity": row["configured_capacity"],
+        "task_channel_sid": row["task_channel_sid"],
+        "task_channel_unique_name": row["unique_name_now"],
+        "date_created": instant(row["first_seen_at"]),
+        "date_updated": instant(row["since"] if row["since"] is not None else row["first_seen_at"]),
+        "account_sid": setting.account_sid,
+        "workspace_sid": row["workspace_sid"],
+        "worker_sid": row["worker_sid"],
+        "url": f"{setting.url}/Workers/{row['worker_sid']}/Channels/{row['task_channel_sid']}",
+    }
+
+
 def task(row: Row, setting: Setting) -> Json:
     """A Task. `age`: seconds since its creation."""
     unknown = dict.fromkeys(("addons", "timeout", "virtual_start_time", "routing_target"))
