@@ -72,6 +72,7 @@ class Process:
             "PROJECTOR_DATABASE_URL": text_url(url),
             "PROJECTOR_PUBLIC_URL": f"http://127.0.0.1:{port}/callbacks",
             "TWILIO_AUTH_TOKEN": f"{ACCOUNT}:{TOKEN}",
+            "PROJECTOR_API_KEYS": "reader:secret",
             "PYTHONUNBUFFERED": "1",
         }
         self._process: subprocess.Popen[bytes] | None = None

@@ -1,15 +1,21 @@
 """Twilio's read API from our tables, asked by Twilio's own SDK."""
 
+import signal
 from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
 
 import pytest
 from sqlalchemy.engine import URL
 from twilio.base.exceptions import TwilioRestException
+from twilio.http.http_client import TwilioHttpClient
+from twilio.rest import Client
 
 from projector.api.keys import FREE_FAILURES, Key, Patience
+from projector.log import open_log
 from projector.log.entry import recorded_ms
-from tests.given import ACCOUNT, WORKSPACE, callback, ms, reservation, sid, task_canceled, task_created, worker
-from tests.harness import Workload
+from tests.given import ACCOUNT, WORKSPACE, arrived, callback, ms, reservation, sid, task_canceled, task_created, worker
+from tests.harness import Process, Workload, caught_up, ending, wait_until
 from tests.reading import KEY, Api, reading_from
 
 
@@ -251,3 +257,35 @@ def test_a_worker_s_channels(api: Api) -> None:
     assert [each.task_channel_unique_name for each in sdk.workers(sid("WK", "ann")).worker_channels.list()]
     assert sdk.workers(sid("WK", "ann")).worker_channels("voice").fetch().configured_capacity == 2
     assert sdk.task_channels("voice").fetch().sid == voice
+
+
+class ElsewhereClient(TwilioHttpClient):
+    """Twilio's own HTTP client, sent elsewhere: the one thing that whoever moves here changes."""
+
+    def __init__(self, base: str) -> None:
+        super().__init__()
+        self._base = base
+
+    def request(self, method: str, url: str, *arguments: Any, **named: Any) -> Any:
+        return super().request(method, url.replace("https://taskrouter.twilio.com", self._base), *arguments, **named)
+
+
+def test_the_sdk_reads_a_running_server(url: URL) -> None:
+    """`projector serve`, asked over HTTP: pages, a resource then, and what a wrong key is told."""
+    with closing(open_log(url)) as log:
+        arrived(log, *(task_created(n, f"task {n}") for n in range(5)), reservation("created", 9, task_="task 1"))
+    server = Process.serving(url)
+    with ending(server):
+        server.start().wait_alive()
+        wait_until(lambda: caught_up(server))
+        elsewhere = ElsewhereClient(f"http://127.0.0.1:{server.port}")
+        workspace = Client(KEY.name, KEY.secret, http_client=elsewhere).taskrouter.v1.workspaces(WORKSPACE)
+        assert len(workspace.tasks.list(page_size=2)) == 5
+        task = workspace.tasks(sid("WT", "task 1")).fetch()
+        assert (task.assignment_status, task.account_sid) == ("reserved", ACCOUNT)
+        assert str(task.url).startswith(f"http://127.0.0.1:{server.port}/v1/Workspaces/")
+        with pytest.raises(TwilioRestException) as refused:
+            Client("reader", "wrong", http_client=elsewhere).taskrouter.v1.workspaces(WORKSPACE).fetch()
+        assert (refused.value.status, refused.value.code) == (401, 20003)
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
