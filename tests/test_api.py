@@ -11,6 +11,7 @@ from twilio.base.exceptions import TwilioRestException
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
+from projector.api import wanted
 from projector.api.keys import FREE_FAILURES, Key, Patience
 from projector.log import open_log
 from projector.log.entry import recorded_ms
@@ -114,6 +115,8 @@ def test_what_was_deleted_is_gone_unless_asked_for(api: Api) -> None:
         ("/Tasks", {"PageSize": "none"}, "Invalid PageSize: 'none'. Give it a whole number from 1 to 1000."),
         ("/Tasks", {"PageSize": "0"}, "Invalid PageSize: '0'. Give it a whole number from 1 to 1000."),
         ("/Tasks", {"Priority": "high"}, "Invalid Priority: 'high'. Give it a whole number."),
+        ("/Workers", {"TargetWorkersExpression": "a ="}, "Invalid TargetWorkersExpression: 'a ='. Give it an expression that TaskRouter can read (At character 4 there should be a value or a key.)."),
+        ("/TaskQueues", {"EvaluateWorkerAttributes": "[]"}, "Invalid EvaluateWorkerAttributes: '[]'. Give it a JSON object."),
         ("/Tasks", {"PageToken": "x"}, "Invalid PageToken: 'x'. Give it one that a page's `meta` holds."),
     ],
 )  # fmt: skip
@@ -257,6 +260,34 @@ def test_a_worker_s_channels(api: Api) -> None:
     assert [each.task_channel_unique_name for each in sdk.workers(sid("WK", "ann")).worker_channels.list()]
     assert sdk.workers(sid("WK", "ann")).worker_channels("voice").fetch().configured_capacity == 2
     assert sdk.task_channels("voice").fetch().sid == voice
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "names"),
+    [
+        ("/Workers", {"TargetWorkersExpression": "skills HAS 'support'"}, ["ann"]),
+        ("/Workers", {"TargetWorkersExpression": "1==1"}, ["ann", "bob"]),
+        ("/Workers", {"TargetWorkersExpression": "1==1", "ActivityName": "Break"}, ["bob"]),
+        ("/Workers", {"TaskQueueName": "Helpers"}, ["ann"]), ("/Workers", {"TaskQueueSid": sid("WQ", "all")}, ["ann", "bob"]),
+        ("/Workers", {"TaskQueueName": "Odd"}, []), ("/Workers", {"TaskQueueSid": sid("WQ", "none")}, []),
+        ("/TaskQueues", {"WorkerSid": sid("WK", "ann")}, ["all", "helpers"]), ("/TaskQueues", {"WorkerSid": sid("WK", "bob")}, ["all"]),
+        ("/TaskQueues", {"WorkerSid": sid("WK", "none")}, []), ("/TaskQueues", {"EvaluateWorkerAttributes": '{"skills":["support"]}'}, ["all", "helpers"]),
+        ("/TaskQueues", {"EvaluateWorkerAttributes": "{}"}, ["all"]),
+        ("/Tasks", {"EvaluateTaskAttributes": "type == 'call'"}, ["a", "b"]), ("/Tasks", {"EvaluateTaskAttributes": "type != 'call'"}, []),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("size", ["1", "50"])
+def test_expressions_filter_lists(
+    api: Api, monkeypatch: pytest.MonkeyPatch, path: str, query: dict[str, str], names: list[str], size: str
+) -> None:
+    """Over attributes, in pages of any size; a queue whose expression cannot be read wants nobody."""
+    monkeypatch.setattr(wanted, "LOOK", 1)
+    queues = {"all": ("Everyone", "1==1"), "helpers": ("Helpers", "skills HAS 'support'"), "odd": ("Odd", "skills LIKE 'x'")}
+    for name, (friendly_name, expression) in queues.items():
+        told = {"TaskQueueSid": sid("WQ", name), "TaskQueueName": friendly_name, "TaskQueueTargetExpression": expression}
+        api.told(callback("task-queue.created", 0, **told))
+    prefix, key = {"/Workers": ("WK", "workers"), "/TaskQueues": ("WQ", "task_queues"), "/Tasks": ("WT", "tasks")}[path]
+    assert api.sids(path, key, PageSize=size, **query) == sorted(sid(prefix, name) for name in names)
 
 
 class ElsewhereClient(TwilioHttpClient):

@@ -4,6 +4,7 @@
     problems.py    refusals in Twilio's shape
     paging.py      a list in pages: `meta`, tokens
     resources.py   what each resource is read from, what its list shows, what filters it
+    wanted.py      filters that are expressions over attributes
     moments.py     a row as it was at a moment
     shapes.py      a row as Twilio's JSON
     store.py       where answers come from

@@ -2,7 +2,7 @@
 ended tasks those of the last five minutes; `Deleted=true` and `Ended=true` show all.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import sqlalchemy as sa
@@ -14,6 +14,7 @@ from projector.api.moments import reservation_then, task_then, thing_then, worke
 from projector.api.paging import Asked
 from projector.api.problems import invalid
 from projector.api.shapes import Row, Shape
+from projector.api.wanted import Wanted, wanted_queues, wanted_tasks, wanted_workers
 from projector.read.source import Source
 from projector.tables import Instant
 from projector.tables.current import RESERVATION_ENDED, TASK_ENDED
@@ -37,6 +38,7 @@ class Resource(Struct, frozen=True):
     shape: Shape
     filters: Mapping[str, Filter] = {}
     ends: sa.ColumnElement[Any] | None = None  # when a row ended: then it leaves the list after a while
+    wanted: Callable[[sa.Connection, str, Mapping[str, str]], Iterator[Wanted]] | None = None  # filters that are expressions
     alias: str | None = None  # a column whose value may stand for the Sid
     then: Then | None = None  # how it was at a moment; without, as what has no history
 
@@ -84,6 +86,7 @@ TASK_CHANNELS = Resource(
 TASK_QUEUES = Resource(
     "TaskQueues", "task_queues", tables.task_queue, "task_queue_sid", shapes.task_queue,
     {"FriendlyName": _equal(tables.task_queue.c.friendly_name)},
+    wanted=wanted_queues,
 )  # fmt: skip
 WORKFLOWS = Resource(
     "Workflows", "workflows", tables.workflow, "workflow_sid", shapes.workflow,
@@ -95,6 +98,7 @@ WORKERS = Resource(
         "FriendlyName": _equal(_worker.friendly_name), "ActivitySid": _equal(_worker.activity_sid),
         "ActivityName": _equal(_worker.activity_name), "Available": _truth(_activity.available),
     },
+    wanted=wanted_workers,
     then=worker_then,
 )  # fmt: skip
 TASKS = Resource(
@@ -105,6 +109,7 @@ TASKS = Resource(
         "TaskQueueName": _equal(_task.task_queue_name),
     },
     TASK_ENDED,
+    wanted=wanted_tasks,
     then=task_then,
 )  # fmt: skip
 TASK_RESERVATIONS = Resource(

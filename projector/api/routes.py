@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 from flask import Blueprint, Response, g, jsonify, request
@@ -27,8 +27,9 @@ from projector.api.resources import (
     one_then,
     some,
 )
-from projector.api.shapes import Json, Setting, worker_channel
+from projector.api.shapes import Json, Row, Setting, worker_channel
 from projector.api.store import Store
+from projector.api.wanted import only
 from projector.errors import ProjectorError, Unanswerable
 from projector.log import Log
 from projector.read.when import moment
@@ -88,7 +89,7 @@ def _serve(api: Blueprint, store: Store, resource: Resource) -> None:
 
     @api.get(f"/Workspaces/<workspace_sid>/{resource.path}", endpoint=resource.path)
     def many(workspace_sid: str) -> Response:
-        return _list(store, resource, _of(resource, workspace_sid))
+        return _list(store, resource, _of(resource, workspace_sid), workspace_sid)
 
     @api.get(f"/Workspaces/<workspace_sid>/{resource.path}/<sid>", endpoint=f"{resource.path}/one")
     def single(workspace_sid: str, sid: str) -> Response:
@@ -205,15 +206,24 @@ def _wants(name: str) -> bool:
     return request.args.get(name, "").lower() == "true"
 
 
-def _list(store: Store, resource: Resource, where: list[Where]) -> Response:
+def _list(store: Store, resource: Resource, where: list[Where], workspace_sid: str = "") -> Response:
     parameters: Mapping[str, str] = request.args
     asked = paging.asked(parameters)
     now_ms = _now_ms()
+
+    def key(row: Row) -> str:
+        return str(row[resource.sid])
+
     shown = where + listed(resource, parameters, now_ms)
     with store.looking() as connection:
-        page = paging.page(asked, lambda asked, limit: some(connection, resource, shown, asked, limit))
+        wanted = list(resource.wanted(connection, workspace_sid, parameters)) if resource.wanted else []
+
+        def fetch(asked: paging.Asked, limit: int) -> Sequence[Row]:
+            return some(connection, resource, shown, asked, limit)
+
+        page = paging.page(asked, only(wanted, fetch, key))
         rows: list[Json] = [resource.shape(row, _setting(store, connection, row["workspace_sid"], now_ms)) for row in page.rows]
-    meta = paging.meta(resource.key, request.base_url, parameters, asked, page, lambda row: str(row[resource.sid]))
+    meta = paging.meta(resource.key, request.base_url, parameters, asked, page, key)
     return jsonify({"meta": meta, resource.key: rows})
 
 
