@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from twilio.http.http_client import TwilioHttpClient
+from twilio.http.response import Response
 
 from projector.cli import commands
 from projector.config import SETTINGS
@@ -60,6 +62,20 @@ def test_the_figures_are_those_of_the_last_benchmark() -> None:
     found = json.loads((ROOT / "docs" / "bench.json").read_text())
     assert (found["small"], found["failures"]) == (False, [])
     assert quoted(found) in README
+
+
+def test_the_api_page_s_client_sends_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The example runs as it stands, and reads a list from the address it names."""
+    asked: list[tuple[str, str, object]] = []
+
+    def request(_: object, method: str, url: str, *__: object, auth: object = None, **___: object) -> Response:
+        asked.append((method, url, auth))
+        return Response(200, json.dumps({"meta": {"key": "workers", "next_page_url": None}, "workers": []}))
+
+    monkeypatch.setattr(TwilioHttpClient, "request", request)
+    page = (ROOT / "docs" / "api.md").read_text()
+    exec(page.partition("```python\n")[2].partition("```")[0], {})  # noqa: S102 (our own page)
+    assert asked == [("GET", "https://projector.example.com/v1/Workspaces/WS…/Workers", ("reader", "password"))]
 
 
 def test_every_make_target_of_the_readme_exists() -> None:
