@@ -1,8 +1,10 @@
 """The tables' database: an engine with the settings each database needs, and its URL."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,6 +13,8 @@ from sqlalchemy.exc import ArgumentError
 
 from projector.errors import Misconfigured
 
+LIMIT_SECONDS = 60.0  # for a statement
+STEPS_BETWEEN_LOOKS = 10_000  # of SQLite's virtual machine: a millisecond or so
 WRITES = {"sqlite_begin": "BEGIN IMMEDIATE"}  # execution options of a transaction that will write
 
 
@@ -33,18 +37,21 @@ def database_url(text: str) -> URL:
             raise Misconfigured(f"PROJECTOR_DATABASE_URL names {other}; sqlite and postgresql are supported.")
 
 
-def open_engine(url: URL, *, patient: bool = False, passing: bool = False) -> sa.Engine:
+def open_engine(url: URL, *, patient: bool = False, passing: bool = False, limit_seconds: float = LIMIT_SECONDS) -> sa.Engine:
     """An engine over the tables. Nothing is connected yet. Its errors do not quote what was written: that may be people's names.
 
     With `patient` a statement may take as long as it takes: an index over years is not made within a minute. `passing` is for a
     SQLite file that nobody reads before it is whole and that is thrown away when something goes wrong: nothing of it is synced.
+    `limit_seconds`: what a statement may take; on SQLite only a shorter time than usual is looked after.
     """
     if url.get_backend_name() == "sqlite":
         engine = sa.create_engine(url, connect_args={"timeout": 5, "isolation_level": None}, hide_parameters=True)
         sa.event.listen(engine, "connect", _prepare_passing_sqlite if passing else _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
+        if limit_seconds < LIMIT_SECONDS:
+            sa.event.listen(engine, "before_cursor_execute", partial(_limit_sqlite, limit_seconds))
         return engine
-    options = f"{url.query.get('options', '')} -c lock_timeout=3000 -c statement_timeout={0 if patient else 60_000} -c idle_in_transaction_session_timeout=10000"
+    options = f"{url.query.get('options', '')} -c lock_timeout=3000 -c statement_timeout={0 if patient else round(limit_seconds * 1000)} -c idle_in_transaction_session_timeout=10000"
     connect_args = {"connect_timeout": 2, "tcp_user_timeout": 5000, "options": options, "application_name": "projector"}
     return sa.create_engine(url, connect_args=connect_args, pool_pre_ping=True, pool_size=2, hide_parameters=True)
 
@@ -75,3 +82,10 @@ def _prepare_passing_sqlite(connection: sqlite3.Connection, _record: Any) -> Non
 
 def _begin_sqlite(connection: sa.Connection) -> None:
     connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))
+
+
+def _limit_sqlite(limit_seconds: float, connection: sa.Connection, *_: Any) -> None:
+    """From here on: the statement that begins now is interrupted when its time is up."""
+    deadline = time.monotonic() + limit_seconds
+    driver: Any = connection.connection.driver_connection
+    driver.set_progress_handler(lambda: time.monotonic() > deadline, STEPS_BETWEEN_LOOKS)

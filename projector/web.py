@@ -25,6 +25,7 @@ THREADS = 16  # of one process, reading and checking requests; none waits for a 
 CONNECTIONS = 2_048  # taken at once; beyond them, and with few, slow clients would keep everybody waiting
 HEADER_READ_TIMEOUT_MS = 10_000
 DRAIN_SECONDS = 8
+READ_SECONDS = 10.0  # for a statement of the read API; whoever asked is told 503
 LINGER_SECONDS = 0.5  # connections made before SIGTERM are accepted for so long; the kernel would reset them otherwise
 
 
@@ -82,7 +83,7 @@ def application() -> Flask:
     log, engine = open_log(config.database_url), open_engine(config.database_url)
     app = create_app(config, log, lambda now_ms: progress(log, engine, now_ms))
     keys = Keys(Key(name, secret, workspaces) for name, (secret, workspaces) in config.api_keys.items())
-    app.register_blueprint(read_api(engine, log, keys))
+    app.register_blueprint(read_api(open_engine(config.database_url, limit_seconds=READ_SECONDS), log, keys))
     return app
 
 

@@ -82,7 +82,7 @@ class _Transport(HttpClient):
 
 
 @contextmanager
-def reading_from(url: URL, *keys: Key) -> Iterator[Api]:
+def reading_from(url: URL, *keys: Key, limit_seconds: float = 30) -> Iterator[Api]:
     """The read API over this database, for these keys."""
-    with closing(open_log(url)) as log, disposing(open_engine(url)) as engine:
+    with closing(open_log(url)) as log, disposing(open_engine(url, limit_seconds=limit_seconds)) as engine:
         yield Api(log, engine, keys or (KEY,))

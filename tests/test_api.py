@@ -6,12 +6,13 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.engine import URL
 from twilio.base.exceptions import TwilioRestException
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
-from projector.api import wanted
+from projector.api import routes, wanted
 from projector.api.keys import FREE_FAILURES, Key, Patience
 from projector.log import open_log
 from projector.log.entry import recorded_ms
@@ -288,6 +289,19 @@ def test_expressions_filter_lists(
         api.told(callback("task-queue.created", 0, **told))
     prefix, key = {"/Workers": ("WK", "workers"), "/TaskQueues": ("WQ", "task_queues"), "/Tasks": ("WT", "tasks")}[path]
     assert api.sids(path, key, PageSize=size, **query) == sorted(sid(prefix, name) for name in names)
+
+
+def test_a_look_that_takes_too_long_is_given_up(url: URL, monkeypatch: pytest.MonkeyPatch) -> None:
+    """503 with Retry-After instead of waiting for ever; the next one is answered."""
+    n = sa.select(sa.literal(1).label("n")).cte("n", recursive=True)
+    endless = sa.select(sa.func.count()).select_from(n.union_all(sa.select(n.c.n + 1)))
+    with reading_from(url, limit_seconds=0.5) as api:
+        api.told(task_created(1))
+        with monkeypatch.context() as patch:
+            patch.setattr(routes, "some", lambda connection, *_: connection.execute(endless).all())
+            answer = api.get("/Tasks")
+        assert (answer.status_code, answer.get_json()["code"], answer.headers["Retry-After"]) == (503, 20503, "1")
+        assert len(api.json("/Tasks")["tasks"]) == 1
 
 
 class ElsewhereClient(TwilioHttpClient):
