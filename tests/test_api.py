@@ -130,6 +130,24 @@ def test_what_cannot_be_read_is_refused_in_twilio_s_shape(api: Api, path: str, q
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/Tasks/WT%00", "/Tasks/WT%ff", "/Tasks/%F0%9F%98%80", f"/Tasks/{'W' * 5000}", "/Tasks/WT'--", "/Tasks/../..", "/Tasks//"],
+)
+def test_a_sid_that_is_none_is_not_found(api: Api, path: str) -> None:
+    """Whatever bytes stand there."""
+    answer = api.get(path)
+    assert (answer.status_code, answer.get_json()["code"]) == (404, 20404)
+
+
+@pytest.mark.parametrize("text", ["\0", "a\0b", "\ufffd", "x" * 5000, "' OR 1=1 --", "%", "\\"])
+@pytest.mark.parametrize("name", ["FriendlyName", "ActivityName", "TaskQueueSid", "TargetWorkersExpression", "PageToken", "AsOf"])
+def test_no_text_of_a_filter_is_too_much(api: Api, name: str, text: str) -> None:
+    """It filters, or is refused in words."""
+    answer = api.get("/Workers", **{name: text})
+    assert answer.status_code == 400 or answer.get_json()["workers"] in ([], api.json("/Workers")["workers"])
+
+
 def test_nothing_can_be_changed(api: Api) -> None:
     """The SDK is told so as Twilio would tell it."""
     with pytest.raises(TwilioRestException) as error:

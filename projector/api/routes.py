@@ -57,6 +57,16 @@ def _authenticate(api: Blueprint, keys: Keys, patience: Patience) -> None:
     @api.before_request
     def authenticate() -> None:
         g.key = _key(keys, patience)
+        _refuse_nul()
+
+
+def _refuse_nul() -> None:
+    """PostgreSQL cannot be asked for a text with NUL in it: nothing has such a Sid, and no filter means one. Raises `Problem`."""
+    if "\0" in request.path:
+        raise _missing()
+    for name, text in request.args.items():
+        if "\0" in text:
+            raise invalid(name, text, "a text without NUL")
 
 
 def _key(keys: Keys, patience: Patience) -> Key:
