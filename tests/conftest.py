@@ -1,5 +1,6 @@
 """Fixtures: fresh databases of both kinds."""
 
+import signal
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from tests.test_laws import Store
 
 BACKENDS = ("sqlite", "postgresql")
+
+# A shell that runs us in the background has Ctrl-C ignored, and whatever the tests start would ignore it too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
