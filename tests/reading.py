@@ -39,7 +39,8 @@ class Api:
         return self
 
     def get(self, path: str, key: Key | None = KEY, **query: str) -> TestResponse:
-        """The answer to a request below the workspace; `path` may begin with `/v1`."""
+        """The answer to a request below the workspace; `path` may begin with `/v1`, or be a URL that an answer holds."""
+        path = path.removeprefix("http://localhost")
         url = path if path.startswith("/v1") else f"/v1/Workspaces/{WORKSPACE}{path}"
         return self.web.get(url, query_string=query or None, auth=(key.name, key.secret) if key else None)
 
@@ -58,7 +59,7 @@ class Api:
             following = answer["meta"]["next_page_url"]
             if following is None:
                 return found
-            answer = self.json(following.removeprefix("http://localhost"))
+            answer = self.json(following)
 
     def sdk(self, key: Key = KEY) -> Any:
         """The official SDK's view of the workspace; nothing of it is changed but where its HTTP client sends."""

@@ -69,14 +69,14 @@ def test_the_sdk_pages(api: Api) -> None:
 def test_pages_go_back_the_way_they_came(api: Api) -> None:
     """Each page knows its neighbours, and a row that comes meanwhile moves none."""
     first = api.json("/Tasks", PageSize="1", Ended="true")
-    second = api.json(first["meta"]["next_page_url"].removeprefix("http://localhost"))
-    third = api.json(second["meta"]["next_page_url"].removeprefix("http://localhost"))
+    second = api.json(first["meta"]["next_page_url"])
+    third = api.json(second["meta"]["next_page_url"])
     assert third["meta"]["next_page_url"] is None
     assert (first["meta"]["page"], second["meta"]["page"], third["meta"]["page"]) == (0, 1, 2)
     assert first["meta"]["previous_page_url"] is None
-    back = api.json(third["meta"]["previous_page_url"].removeprefix("http://localhost"))
+    back = api.json(third["meta"]["previous_page_url"])
     assert back["tasks"] == second["tasks"]
-    again = api.json(back["meta"]["previous_page_url"].removeprefix("http://localhost"))
+    again = api.json(back["meta"]["previous_page_url"])
     assert again["tasks"][0]["sid"] == first["tasks"][0]["sid"]
     assert again["meta"]["previous_page_url"] is None
     assert first["meta"]["key"] == "tasks"
@@ -271,9 +271,9 @@ def test_a_worker_s_channels(api: Api) -> None:
     assert api.get(f"{ann}/email").status_code == 404
     assert api.get(f"/Workers/{sid('WK', 'nobody')}/Channels").status_code == 404
     pages = [api.json(ann, PageSize="1")]
-    pages.append(api.json(pages[0]["meta"]["next_page_url"].removeprefix("http://localhost")))
+    pages.append(api.json(pages[0]["meta"]["next_page_url"]))
     assert [page["channels"][0] for page in pages] == shown
-    back = api.json(pages[1]["meta"]["previous_page_url"].removeprefix("http://localhost"))
+    back = api.json(pages[1]["meta"]["previous_page_url"])
     assert back["channels"] == pages[0]["channels"]
     sdk = api.sdk()
     assert [each.task_channel_unique_name for each in sdk.workers(sid("WK", "ann")).worker_channels.list()]

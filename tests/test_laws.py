@@ -9,6 +9,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
+from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -111,13 +112,18 @@ class Late(Executor):
     """Does what it is given when somebody waits for it, and not before: as late as any thread could be."""
 
     def submit(self, do: Any, /, *arguments: Any, **named: Any) -> Any:
-        future: Future[Any] = Future()
+        return Waiting(partial(do, *arguments, **named))
 
-        def result(timeout: float | None = None) -> Any:
-            return do(*arguments, **named)
 
-        future.result = result  # type: ignore[method-assign]
-        return future
+class Waiting(Future[Any]):
+    """What is done when it is waited for."""
+
+    def __init__(self, do: Callable[[], Any]) -> None:
+        super().__init__()
+        self._do = do
+
+    def result(self, timeout: float | None = None) -> Any:  # noqa: ARG002 (as a future is asked)
+        return self._do()
 
 
 class Store:

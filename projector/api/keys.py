@@ -56,9 +56,8 @@ class Patience:
     def __init__(self, now_seconds: Callable[[], float] = time.monotonic) -> None:
         self._now = now_seconds
         self._lock = threading.Lock()
-        self._failed: OrderedDict[str, tuple[int, float]] = (
-            OrderedDict()
-        )  # where from → how often in a row, when it may try again
+        # Where from → how often in a row, when it may try again.
+        self._failed: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     def wait_seconds(self, place: str) -> float:
         """0 when it may try."""

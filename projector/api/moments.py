@@ -4,19 +4,17 @@ Each takes today's row, which names it, and gives None where it was not there ye
 workflows are as sent then; those of things that have no history (activities, queues, workflows, channels, workspaces) as they are now.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
 
 from projector import tables
+from projector.api.shapes import Row
 from projector.read.source import Source, state_at
 from projector.read.task import reservation, task
 from projector.read.worker import worker
 from projector.rows import row_of, untouched
 from projector.taskrouter.callback import Unit
-
-Row = Mapping[str, Any]
 
 
 def worker_then(source: Source, today: Row, at_ms: int) -> Row | None:
@@ -37,17 +35,16 @@ def worker_then(source: Source, today: Row, at_ms: int) -> Row | None:
     }
 
 
-def channels_then(source: Source, today: Row, at_ms: int) -> list[Row]:
-    """A Worker's Channels, by the Sids of their TaskChannels; none where the worker was not there."""
-    found = worker(source, today["workspace_sid"], today["worker_sid"], at_ms)
-    c = tables.worker_channel.c
-    seen = sa.select(c.task_channel_sid, c.first_seen_at).where(
-        c.workspace_sid == today["workspace_sid"], c.worker_sid == today["worker_sid"]
-    )
-    first_seen = {row.task_channel_sid: row.first_seen_at for row in source.today.execute(seen)}
+def channels_then(source: Source, today: Row, at_ms: int) -> list[Row] | None:
+    """A Worker's Channels, by the Sids of their TaskChannels; None where the worker was not there."""
     whose = {"workspace_sid": today["workspace_sid"], "worker_sid": today["worker_sid"]}
-    rows = found["channels"] if found else []
-    return [row | whose | {"first_seen_at": first_seen.get(row["task_channel_sid"])} for row in rows]
+    found = worker(source, **whose, at_ms=at_ms)
+    if found is None:
+        return None
+    c = tables.worker_channel.c
+    seen = sa.select(c.task_channel_sid, c.first_seen_at).where(*(c[name] == sid for name, sid in whose.items()))
+    first_seen = {row.task_channel_sid: row.first_seen_at for row in source.today.execute(seen)}
+    return [row | whose | {"first_seen_at": first_seen.get(row["task_channel_sid"])} for row in found["channels"]]
 
 
 def task_then(source: Source, today: Row, at_ms: int) -> Row | None:
@@ -74,24 +71,17 @@ def reservation_then(source: Source, today: Row, at_ms: int) -> Row | None:
     return None if found is None else _like(today) | {name: value for name, value in found.items() if name in today}
 
 
-def thing_then(table: sa.Table) -> Any:
+def thing_then(source: Source, table: sa.Table, today: Row, at_ms: int) -> Row | None:
     """Whatever has no history of its own, from its callbacks up to the moment; before the first that speaks of it, it is not there."""
-
-    def then(source: Source, today: Row, at_ms: int) -> Row | None:
-        if today["first_seen_at"] is None or at_ms < today["first_seen_at"]:
-            return None
-        sid = today[f"{table.name}_sid"]
-        unit = Unit(today["workspace_sid"], table.name, sid)
-        last = source.state(unit)
-        if last is not None and last.head.deleted_ms is not None and last.head.deleted_ms <= at_ms:
-            return None
-        told = state_at(source, unit, at_ms)
-        own = row_of(told.head) if told else untouched(table)
-        return dict(today) | {
-            name: value for name, value in own.items() if name in table.c and name not in table.primary_key.columns
-        }
-
-    return then
+    if today["first_seen_at"] is None or at_ms < today["first_seen_at"]:
+        return None
+    unit = Unit(today["workspace_sid"], table.name, today[f"{table.name}_sid"])
+    last = source.state(unit)
+    if last is not None and last.head.deleted_ms is not None and last.head.deleted_ms <= at_ms:
+        return None
+    told = state_at(source, unit, at_ms)
+    own = row_of(told.head) if told else untouched(table)
+    return dict(today) | {name: value for name, value in own.items() if name not in table.primary_key.columns}
 
 
 def _like(today: Row) -> dict[str, Any]:

@@ -60,27 +60,24 @@ def sliced(rows: Mapping[str, Mapping[str, Any]], asked: Asked) -> Sequence[Mapp
     return [rows[key] for key in (keys if asked.before is None else reversed(keys))]
 
 
-def meta(
-    key: str, url: str, parameters: Mapping[str, str], asked: Asked, page: Page, row_key: Callable[[Mapping[str, Any]], str]
-) -> dict[str, Any]:
-    """The `meta` object of a page."""
+def meta(name: str, url: str, parameters: Mapping[str, str], asked: Asked, page: Page, key: str) -> dict[str, Any]:
+    """The `meta` object of a page of a list with this name; `key`: the field that its rows are in order of."""
     kept = {name: value for name, value in parameters.items() if name not in ("Page", "PageToken", "PageSize")}
 
     def at(number: int, token: str = "") -> str:
         place = {"PageSize": asked.size, "Page": number} | ({"PageToken": token} if token else {})
         return f"{url}?{urlencode(kept | place)}"
 
-    here = f"PA{asked.after}" if asked.after is not None else f"PB{asked.before}" if asked.before is not None else ""
-    following = at(asked.number + 1, f"PA{row_key(page.rows[-1])}") if page.has_next and page.rows else None
-    previous = at(max(0, asked.number - 1), f"PB{row_key(page.rows[0])}") if page.has_previous and page.rows else None
+    following = at(asked.number + 1, f"PA{page.rows[-1][key]}") if page.has_next and page.rows else None
+    previous = at(max(0, asked.number - 1), f"PB{page.rows[0][key]}") if page.has_previous and page.rows else None
     return {
         "page": asked.number,
         "page_size": asked.size,
         "first_page_url": at(0),
         "previous_page_url": previous,
-        "url": at(asked.number, here),
+        "url": at(asked.number, parameters.get("PageToken", "")),
         "next_page_url": following,
-        "key": key,
+        "key": name,
     }
 
 

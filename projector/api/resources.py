@@ -23,8 +23,6 @@ SHOWN_AFTER_END_MS = 5 * 60 * 1000  # Twilio deletes ended tasks after five minu
 
 Where: TypeAlias = sa.ColumnElement[bool]
 Filter: TypeAlias = Callable[[str, str], Where]  # parameter, its text → condition. Raises `Problem`
-
-
 Then: TypeAlias = Callable[[Source, Row, int], Row | None]  # what knows, today's row, the moment → the row then
 
 
@@ -152,16 +150,22 @@ def some(connection: sa.Connection, resource: Resource, where: Sequence[Where], 
 
 def one_then(source: Source, resource: Resource, today: Row, at_ms: int) -> Row | None:
     """The row as it was at the moment; None where it was not there."""
-    then = resource.then or thing_then(resource.table)
-    return then(source, today, at_ms)
+    if resource.then is None:
+        return thing_then(source, resource.table, today, at_ms)
+    return resource.then(source, today, at_ms)
+
+
+def wants(parameters: Mapping[str, str], name: str) -> bool:
+    """Whether the query asks for what is not shown otherwise (`Deleted`, `Ended`)."""
+    return parameters.get(name, "").lower() == "true"
 
 
 def listed(resource: Resource, parameters: Mapping[str, str], now_ms: int) -> list[Where]:
     """What the list shows, by what the query says. Raises `Problem`."""
     where = [each(name, parameters[name]) for name, each in resource.filters.items() if parameters.get(name)]
-    if "deleted_at" in resource.table.c and parameters.get("Deleted", "").lower() != "true":
+    if "deleted_at" in resource.table.c and not wants(parameters, "Deleted"):
         where.append(resource.table.c.deleted_at.is_(None))
-    if resource.ends is not None and parameters.get("Ended", "").lower() != "true":
+    if resource.ends is not None and not wants(parameters, "Ended"):
         lately = sa.literal(now_ms - SHOWN_AFTER_END_MS, Instant)
         where.append(sa.or_(resource.ends.is_(None), resource.ends >= lately))
     return where

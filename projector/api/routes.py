@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 from flask import Blueprint, Response, g, jsonify, request
@@ -26,6 +26,7 @@ from projector.api.resources import (
     one,
     one_then,
     some,
+    wants,
 )
 from projector.api.shapes import Json, Row, Setting, worker_channel
 from projector.api.store import Store
@@ -128,11 +129,10 @@ def _serve_channels(api: Blueprint, store: Store) -> None:
 
     @api.get(url)
     def channels(workspace_sid: str, worker_sid: str) -> Response:
-        asked = paging.asked(request.args)
         found = {row["task_channel_sid"]: row for row in _channels(store, workspace_sid, worker_sid)}
+        asked = paging.asked(request.args)
         page = paging.page(asked, lambda asked, limit: paging.sliced(found, asked)[:limit])
-        meta = paging.meta("channels", request.base_url, request.args, asked, page, lambda row: str(row["task_channel_sid"]))
-        return jsonify(meta=meta, channels=list(page.rows))
+        return _paged("channels", "task_channel_sid", asked, page, page.rows)
 
     @api.get(f"{url}/<sid>")
     def channel(workspace_sid: str, worker_sid: str, sid: str) -> Response:
@@ -143,14 +143,15 @@ def _serve_channels(api: Blueprint, store: Store) -> None:
 
 
 def _channels(store: Store, workspace_sid: str, worker_sid: str) -> list[Json]:
-    known_ms = _moment("KnownAt")
-    at_ms = _moment("AsOf") or known_ms or _now_ms()
+    at_ms, known_ms = _when()
+    at_ms = at_ms or _now_ms()
     with store.knowing(known_ms) as source:
         today = one(source.today, WORKERS, *_of(WORKERS, workspace_sid), named(WORKERS, worker_sid))
-        if today is None or one_then(source, WORKERS, today, at_ms) is None:
+        found = channels_then(source, today, at_ms) if today is not None else None
+        if found is None:
             raise _missing()
         setting = _setting(store, source.today, workspace_sid, at_ms)
-        return [worker_channel(row, setting) for row in channels_then(source, today, at_ms)]
+        return [worker_channel(row, setting) for row in found]
 
 
 def _refuse(api: Blueprint) -> None:
@@ -171,7 +172,7 @@ def _refuse(api: Blueprint) -> None:
         raise _missing()
 
     @api.route("/<path:rest>", methods=WRITE)
-    def change(rest: str) -> Response:  # noqa: ARG001
+    def change(rest: str) -> Response:  # noqa: ARG001 (whatever it is, it is not changed)
         raise read_only()
 
 
@@ -185,12 +186,11 @@ def _of(resource: Resource, workspace_sid: str) -> list[Where]:
 def _one(store: Store, resource: Resource, workspace_sid: str, sid: str, *where: Where) -> Response:
     """One row: as it is, or as it was (`AsOf`), as it is known now or was by some time (`KnownAt`)."""
     which = (*_of(resource, workspace_sid), named(resource, sid), *where)
-    known_ms = _moment("KnownAt")
-    at_ms = _moment("AsOf") or known_ms
+    at_ms, known_ms = _when()
     if at_ms is None:
         with store.looking() as connection:
             row = one(connection, resource, *which)
-            if row is None or (row.get("deleted_at") is not None and not _wants("Deleted")):
+            if row is None or (row.get("deleted_at") is not None and not wants(request.args, "Deleted")):
                 raise _missing()
             return jsonify(resource.shape(row, _setting(store, connection, workspace_sid, _now_ms())))
     with store.knowing(known_ms) as source:
@@ -199,6 +199,12 @@ def _one(store: Store, resource: Resource, workspace_sid: str, sid: str, *where:
         if row is None:
             raise _missing()
         return jsonify(resource.shape(row, _setting(store, source.today, workspace_sid, at_ms)))
+
+
+def _when() -> tuple[int | None, int | None]:
+    """The moment asked for (`AsOf`, else `KnownAt`, else None: now), and until when what counts had arrived (None: all)."""
+    known_ms = _moment("KnownAt")
+    return _moment("AsOf") or known_ms, known_ms
 
 
 def _moment(name: str) -> int | None:
@@ -212,29 +218,25 @@ def _moment(name: str) -> int | None:
         raise invalid(name, text, "ISO 8601 (2026-03-01T10:42:00Z) or epoch milliseconds") from error
 
 
-def _wants(name: str) -> bool:
-    return request.args.get(name, "").lower() == "true"
-
-
 def _list(store: Store, resource: Resource, where: list[Where], workspace_sid: str = "") -> Response:
-    parameters: Mapping[str, str] = request.args
-    asked = paging.asked(parameters)
-    now_ms = _now_ms()
-
-    def key(row: Row) -> str:
-        return str(row[resource.sid])
-
-    shown = where + listed(resource, parameters, now_ms)
+    asked, now_ms = paging.asked(request.args), _now_ms()
+    shown = where + listed(resource, request.args, now_ms)
     with store.looking() as connection:
-        wanted = list(resource.wanted(connection, workspace_sid, parameters)) if resource.wanted else []
+        wanted = list(resource.wanted(connection, workspace_sid, request.args)) if resource.wanted else []
 
         def fetch(asked: paging.Asked, limit: int) -> Sequence[Row]:
             return some(connection, resource, shown, asked, limit)
 
-        page = paging.page(asked, only(wanted, fetch, key))
-        rows: list[Json] = [resource.shape(row, _setting(store, connection, row["workspace_sid"], now_ms)) for row in page.rows]
-    meta = paging.meta(resource.key, request.base_url, parameters, asked, page, key)
-    return jsonify({"meta": meta, resource.key: rows})
+        page = paging.page(asked, only(wanted, fetch, resource.sid))
+        workspaces = {row["workspace_sid"] for row in page.rows}
+        settings = {sid: _setting(store, connection, sid, now_ms) for sid in workspaces}
+    rows = [resource.shape(row, settings[row["workspace_sid"]]) for row in page.rows]
+    return _paged(resource.key, resource.sid, asked, page, rows)
+
+
+def _paged(name: str, key: str, asked: paging.Asked, page: paging.Page, rows: Sequence[Row]) -> Response:
+    """A page as it is sent; `key`: what the page's own rows are in order of."""
+    return jsonify({"meta": paging.meta(name, request.base_url, request.args, asked, page, key), name: list(rows)})
 
 
 def _setting(store: Store, connection: sa.Connection, workspace_sid: str, at_ms: int) -> Setting:

@@ -60,7 +60,7 @@ def wanted_tasks(_: sa.Connection, __: str, parameters: Mapping[str, str]) -> It
         yield partial(_matches_any, [expression])
 
 
-def only(wanted: Sequence[Wanted], fetch: Fetch, key: Callable[[Row], str]) -> Fetch:
+def only(wanted: Sequence[Wanted], fetch: Fetch, key: str) -> Fetch:
     """The same rows without those that are not wanted."""
     if not wanted:
         return fetch
@@ -69,7 +69,7 @@ def only(wanted: Sequence[Wanted], fetch: Fetch, key: Callable[[Row], str]) -> F
         found: list[Row] = []
         while len(found) < limit and (rows := fetch(asked, LOOK)):
             found += [row for row in rows if all(each(row) for each in wanted)]
-            last = key(rows[-1])
+            last = str(rows[-1][key])
             asked = (
                 Asked(asked.size, asked.number, None, last) if asked.before is not None else Asked(asked.size, asked.number, last)
             )

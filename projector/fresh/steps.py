@@ -1,4 +1,4 @@
-"""What both databases do alike to fresh tables: make them, index them, say in the projection's row that they took over."""
+"""What both databases do alike to fresh tables: make them, say in the projection's row that they took over."""
 
 from collections.abc import Sequence
 
@@ -27,14 +27,6 @@ def create(engine: sa.Engine, names: Sequence[str]) -> None:
         connection.execute(
             sa.insert(tables.projection), [{"name": name, "position": 0, "fold_version": 0} for name in (PROJECTION, *names)]
         )
-
-
-def index(engine: sa.Engine, table: sa.Table) -> None:
-    """A table's key and indexes, after the load: of rows that are there they are made at once, which is quicker than row by row."""
-    with writing(engine) as connection:
-        connection.execute(sa.schema.AddConstraint(table.primary_key))
-        for each in table.indexes:
-            each.create(connection)
 
 
 def _without_key(table: sa.Table) -> sa.Table:

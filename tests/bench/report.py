@@ -80,13 +80,13 @@ def _drawn(found: dict[str, Any]) -> Group:
 def quoted(found: dict[str, Any]) -> str:
     """The figures as the README quotes them: a line a measure, min / median / max on each database, in Markdown."""
     lines = ["| | measured | against | SQLite | PostgreSQL | must | aim |", "|---|---|---|---|---|---|---|"]
-    seen: dict[tuple[str, str], dict[str | None, str]] = {}
+    seen: dict[str, dict[str | None, str]] = {}  # a line, its figures left open → database → figures
     for row in found["measures"]:
         if row["must"] is not None:
             cells = _cells(row)
-            told = (row["id"], f"| {row['id']} | {cells[1]} | {cells[2]} | {{}} | {{}} | {cells[7]} | {cells[8]} |")
-            seen.setdefault(told, {})[row["database"]] = _spread(row["figure"])
-    for (_, line), figures in seen.items():
+            line = f"| {row['id']} | {cells[1]} | {cells[2]} | {{}} | {{}} | {cells[7]} | {cells[8]} |"
+            seen.setdefault(line, {})[row["database"]] = _spread(row["figure"])
+    for line, figures in seen.items():
         on = [figures.get(database) or figures.get(None) or "–" for database in ("sqlite", "postgresql")]
         lines.append(line.format(*on))
     return "\n".join(lines)
