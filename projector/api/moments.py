@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from projector import tables
 from projector.api.shapes import Row
-from projector.read.source import Source, state_at
+from projector.read.source import Source, deleted_by, state_at
 from projector.read.task import reservation, task
 from projector.read.worker import worker
 from projector.rows import row_of, untouched
@@ -77,7 +77,7 @@ def thing_then(source: Source, table: sa.Table, today: Row, at_ms: int) -> Row |
         return None
     unit = Unit(today["workspace_sid"], table.name, today[f"{table.name}_sid"])
     last = source.state(unit)
-    if last is not None and last.head.deleted_ms is not None and last.head.deleted_ms <= at_ms:
+    if last is not None and deleted_by(last.head, at_ms):
         return None
     told = state_at(source, unit, at_ms)
     own = row_of(told.head) if told else untouched(table)

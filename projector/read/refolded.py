@@ -12,7 +12,7 @@ from msgspec import Struct
 from projector.log.entry import recorded_ms
 from projector.project import history
 from projector.read.present import Present
-from projector.read.source import S, after
+from projector.read.source import S, after, deleted_by
 from projector.rows import LINE_KEY
 from projector.sink import Checkpoint
 from projector.taskrouter.callback import FUTURE_TOLERANCE_MS, Unit, order_identity
@@ -52,7 +52,7 @@ class Refolded:
         for sid in tasks:
             unit = Unit(workspace_sid, "task", sid)
             state = self.state(unit)
-            if state is None or (state.head.deleted_ms is not None and state.head.deleted_ms <= at_ms):
+            if state is None or deleted_by(state.head, at_ms):
                 continue
             every = (*self._closed(unit), *last_spans(state))
             spans += [span for span in every if isinstance(span, ReservationStatusSpan) and span.worker_sid == worker_sid]

@@ -11,6 +11,7 @@ from projector.project import history
 from projector.sink import Checkpoint
 from projector.taskrouter.callback import Unit, order_ms
 from projector.taskrouter.fold import State, fold
+from projector.taskrouter.head import Head
 from projector.taskrouter.mention import Stated
 from projector.taskrouter.reservation import ReservationStatusSpan
 from projector.taskrouter.span import Span
@@ -60,6 +61,11 @@ def span_at(source: Source, last: S | None, at_ms: int) -> S | None:
 def span_begun(source: Source, last: S | None, at_ms: int) -> S | None:
     """The last span of a line that began at the moment or earlier, ended or not."""
     return last if last is None or last.started_ms <= at_ms else source.begun(last, at_ms)
+
+
+def deleted_by(head: Head, at_ms: int) -> bool:
+    """Whether its deletion had taken effect by the moment."""
+    return head.deleted_ms is not None and head.deleted_ms <= at_ms
 
 
 def state_at(source: Source, unit: Unit, at_ms: int) -> State | None:

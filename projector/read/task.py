@@ -9,7 +9,7 @@ from typing import cast
 from projector import tables
 from projector.project import history
 from projector.read.names import name_now
-from projector.read.source import Source, last_of, span_at, span_begun, state_at
+from projector.read.source import Source, deleted_by, last_of, span_at, span_begun, state_at
 from projector.read.worker import offer_row
 from projector.rows import Row
 from projector.taskrouter.callback import Callback, Unit, order_identity
@@ -33,7 +33,7 @@ def task(source: Source, workspace_sid: str, task_sid: str, at_ms: int) -> Row |
     head = cast("Task", state.head)
     visit = span_begun(source, last_of(task_spans(head), TaskQueueSpan), at_ms)
     begun = [ms for ms in (head.created_ms, head.first_seen_ms, visit.started_ms if visit else None) if ms is not None]
-    if not begun or at_ms < min(begun) or _deleted_by(head, at_ms):
+    if not begun or at_ms < min(begun) or deleted_by(head, at_ms):
         return None
     told = state_at(source, unit, at_ms)
     then = cast("Task", told.head) if told else Task()
@@ -99,10 +99,6 @@ def reservation(source: Source, workspace_sid: str, task_sid: str, reservation_s
     }
 
 
-def _deleted_by(head: Task, at_ms: int) -> bool:
-    return head.deleted_ms is not None and head.deleted_ms <= at_ms
-
-
 def _visit_row(source: Source, visit: TaskQueueSpan, at_ms: int) -> Row:
     waiting = visit.ended_ms is None or at_ms < visit.ended_ms
     return {
@@ -133,7 +129,7 @@ def _offer_status(source: Source, unit: Unit, state: State, part: Reservation, a
         with_task = _task_end(source, unit, *end(head)) if part.inferred else None
         event_sid = with_task or _told_at(source, unit, ended_ms, f"reservation.{part.status}", part.reservation_sid)
         return {"status": part.status, "since": ended_ms, "inferred": part.inferred, "event_sid": event_sid}
-    if _deleted_by(head, at_ms):  # stamped before what else is known of it: deleted wins
+    if deleted_by(head, at_ms):  # stamped before what else is known of it: deleted wins
         event_sid = order_identity(head.deletion_order or "")
         return {"status": "canceled", "since": head.deleted_ms, "inferred": True, "event_sid": event_sid}
     span = span_at(source, last_of(offer_spans(part), ReservationStatusSpan), at_ms)

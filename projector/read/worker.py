@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from projector import tables
 from projector.read.names import channels_of, name_now
-from projector.read.source import Source, last_of, span_at, state_at
+from projector.read.source import Source, deleted_by, last_of, span_at, state_at
 from projector.rows import Row
 from projector.taskrouter.activity import Activity
 from projector.taskrouter.callback import Unit, order_identity
@@ -33,7 +33,7 @@ def worker(source: Source, workspace_sid: str, worker_sid: str, at_ms: int) -> R
     unit = Unit(workspace_sid, "worker", worker_sid)
     state = source.state(unit)
     head = cast("Worker", state.head) if state else Worker()
-    if head.deleted_ms is not None and head.deleted_ms <= at_ms:
+    if deleted_by(head, at_ms):
         return None
     offers = source.offers(workspace_sid, worker_sid, at_ms)
     spans = worker_spans(head)
