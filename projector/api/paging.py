@@ -38,8 +38,8 @@ def asked(parameters: Mapping[str, str]) -> Asked:
     kind, place = token[:2], token[2:]
     if token and (kind not in ("PA", "PB") or not place):
         raise invalid("PageToken", token, "one that a page's `meta` holds")
-    size = _number(parameters, "PageSize", PAGE_SIZE, 1, PAGE_SIZE_MAX)
-    number = _number(parameters, "Page", 0, 0, 10**9)
+    size = number_asked(parameters, "PageSize", PAGE_SIZE, 1, PAGE_SIZE_MAX)
+    number = number_asked(parameters, "Page", 0, 0, 10**9)
     return Asked(size, number, place if kind == "PA" else None, place if kind == "PB" else None)
 
 
@@ -81,7 +81,8 @@ def meta(name: str, url: str, parameters: Mapping[str, str], asked: Asked, page:
     }
 
 
-def _number(parameters: Mapping[str, str], name: str, usual: int, least: int, most: int) -> int:
+def number_asked(parameters: Mapping[str, str], name: str, usual: int, least: int, most: int) -> int:
+    """A number in the query; one that is too large is as large as it may be. Raises `Problem`."""
     text = parameters.get(name, "")
     if not text:
         return usual

@@ -10,12 +10,12 @@ from msgspec import Struct
 
 from projector import tables
 from projector.api import shapes
-from projector.api.moments import reservation_then, task_then, thing_then, worker_then
 from projector.api.paging import Asked
 from projector.api.problems import invalid
 from projector.api.shapes import Row, Shape
 from projector.api.wanted import Wanted, wanted_queues, wanted_tasks, wanted_workers
 from projector.read.source import Source
+from projector.read.then import reservation_then, task_then, thing_then, worker_then
 from projector.tables import Instant
 from projector.tables.current import RESERVATION_ENDED, TASK_ENDED
 

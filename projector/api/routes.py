@@ -1,7 +1,6 @@
 """The URLs of the read API. Every answer is one look at the tables."""
 
 import logging
-import time
 from collections.abc import Sequence
 
 import sqlalchemy as sa
@@ -9,9 +8,9 @@ from flask import Blueprint, Response, g, jsonify, request
 
 from projector import tables
 from projector.api import paging
+from projector.api.asked import missing, now_ms, paged, readable_workspace, setting_of, when
 from projector.api.keys import Key, Keys, Patience
-from projector.api.moments import channels_then
-from projector.api.problems import Problem, invalid, not_authenticated, not_found, read_only, too_many_failures
+from projector.api.problems import Problem, invalid, not_authenticated, read_only, too_many_failures
 from projector.api.resources import (
     TASK_RESERVATIONS,
     TASKS,
@@ -28,12 +27,13 @@ from projector.api.resources import (
     some,
     wants,
 )
-from projector.api.shapes import Json, Row, Setting, worker_channel
+from projector.api.shapes import Json, Row, worker_channel
+from projector.api.statistics_routes import serve_statistics
 from projector.api.store import Store
 from projector.api.wanted import only
-from projector.errors import ProjectorError, Unanswerable
+from projector.errors import ProjectorError
 from projector.log import Log
-from projector.read.when import moment
+from projector.read.then import channels_then
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +45,7 @@ def read_api(engine: sa.Engine, log: Log, keys: Keys) -> Blueprint:
     api, store = Blueprint("read_api", __name__, url_prefix="/v1"), Store(engine, log)
     _authenticate(api, keys, Patience())
     _serve_workspaces(api, store)
+    serve_statistics(api, store)
     for resource in WITHIN_WORKSPACE:
         _serve(api, store, resource)
     _serve_channels(api, store)
@@ -64,7 +65,7 @@ def _authenticate(api: Blueprint, keys: Keys, patience: Patience) -> None:
 def _refuse_nul() -> None:
     """PostgreSQL cannot be asked for a text with NUL in it: nothing has such a Sid, and no filter means one. Raises `Problem`."""
     if "\0" in request.path:
-        raise _missing()
+        raise missing()
     for name, text in request.args.items():
         if "\0" in text:
             raise invalid(name, text, "a text without NUL")
@@ -115,7 +116,7 @@ def _serve_below(api: Blueprint, store: Store, resource: Resource, above: Resour
     def many(workspace_sid: str, above_sid: str) -> Response:
         with store.looking() as connection:
             if one(connection, above, *_of(above, workspace_sid), above.table.c[above.sid] == above_sid) is None:
-                raise _missing()
+                raise missing()
         return _list(store, resource, [*_of(resource, workspace_sid), resource.table.c[above.sid] == above_sid])
 
     @api.get(f"{url}/<sid>", endpoint=f"{name}/one")
@@ -132,25 +133,25 @@ def _serve_channels(api: Blueprint, store: Store) -> None:
         found = {row["task_channel_sid"]: row for row in _channels(store, workspace_sid, worker_sid)}
         asked = paging.asked(request.args)
         page = paging.page(asked, lambda asked, limit: paging.sliced(found, asked)[:limit])
-        return _paged("channels", "task_channel_sid", asked, page, page.rows)
+        return paged("channels", "task_channel_sid", asked, page, page.rows)
 
     @api.get(f"{url}/<sid>")
     def channel(workspace_sid: str, worker_sid: str, sid: str) -> Response:
         for row in _channels(store, workspace_sid, worker_sid):
             if sid in (row["task_channel_sid"], row["task_channel_unique_name"]):
                 return jsonify(row)
-        raise _missing()
+        raise missing()
 
 
 def _channels(store: Store, workspace_sid: str, worker_sid: str) -> list[Json]:
-    at_ms, known_ms = _when()
-    at_ms = at_ms or _now_ms()
+    at_ms, known_ms = when()
+    at_ms = at_ms or now_ms()
     with store.knowing(known_ms) as source:
         today = one(source.today, WORKERS, *_of(WORKERS, workspace_sid), named(WORKERS, worker_sid))
         found = channels_then(source, today, at_ms) if today is not None else None
         if found is None:
-            raise _missing()
-        setting = _setting(store, source.today, workspace_sid, at_ms)
+            raise missing()
+        setting = setting_of(store, source.today, workspace_sid, at_ms)
         return [worker_channel(row, setting) for row in found]
 
 
@@ -169,7 +170,7 @@ def _refuse(api: Blueprint) -> None:
     @api.route("/", defaults={"rest": ""}, methods=READ)
     @api.route("/<path:rest>", methods=READ)
     def nothing(rest: str) -> Response:  # noqa: ARG001 (the path is told as it came)
-        raise _missing()
+        raise missing()
 
     @api.route("/<path:rest>", methods=WRITE)
     def change(rest: str) -> Response:  # noqa: ARG001 (whatever it is, it is not changed)
@@ -178,49 +179,30 @@ def _refuse(api: Blueprint) -> None:
 
 def _of(resource: Resource, workspace_sid: str) -> list[Where]:
     """That a row is this workspace's, which the key may read. Raises `Problem`."""
-    if not g.key.may_read(workspace_sid):
-        raise _missing()
-    return [resource.table.c.workspace_sid == workspace_sid]
+    return [resource.table.c.workspace_sid == readable_workspace(workspace_sid)]
 
 
 def _one(store: Store, resource: Resource, workspace_sid: str, sid: str, *where: Where) -> Response:
     """One row: as it is, or as it was (`AsOf`), as it is known now or was by some time (`KnownAt`)."""
     which = (*_of(resource, workspace_sid), named(resource, sid), *where)
-    at_ms, known_ms = _when()
+    at_ms, known_ms = when()
     if at_ms is None:
         with store.looking() as connection:
             row = one(connection, resource, *which)
             if row is None or (row.get("deleted_at") is not None and not wants(request.args, "Deleted")):
-                raise _missing()
-            return jsonify(resource.shape(row, _setting(store, connection, workspace_sid, _now_ms())))
+                raise missing()
+            return jsonify(resource.shape(row, setting_of(store, connection, workspace_sid, now_ms())))
     with store.knowing(known_ms) as source:
         today = one(source.today, resource, *which)
         row = one_then(source, resource, today, at_ms) if today is not None else None
         if row is None:
-            raise _missing()
-        return jsonify(resource.shape(row, _setting(store, source.today, workspace_sid, at_ms)))
-
-
-def _when() -> tuple[int | None, int | None]:
-    """The moment asked for (`AsOf`, else `KnownAt`, else None: now), and until when what counts had arrived (None: all)."""
-    known_ms = _moment("KnownAt")
-    return _moment("AsOf") or known_ms, known_ms
-
-
-def _moment(name: str) -> int | None:
-    """A moment in the query, epoch milliseconds. Raises `Problem`."""
-    text = request.args.get(name)
-    if not text:
-        return None
-    try:
-        return moment(text)
-    except Unanswerable as error:
-        raise invalid(name, text, "ISO 8601 (2026-03-01T10:42:00Z) or epoch milliseconds") from error
+            raise missing()
+        return jsonify(resource.shape(row, setting_of(store, source.today, workspace_sid, at_ms)))
 
 
 def _list(store: Store, resource: Resource, where: list[Where], workspace_sid: str = "") -> Response:
-    asked, now_ms = paging.asked(request.args), _now_ms()
-    shown = where + listed(resource, request.args, now_ms)
+    asked, at_ms = paging.asked(request.args), now_ms()
+    shown = where + listed(resource, request.args, at_ms)
     with store.looking() as connection:
         wanted = list(resource.wanted(connection, workspace_sid, request.args)) if resource.wanted else []
 
@@ -229,23 +211,6 @@ def _list(store: Store, resource: Resource, where: list[Where], workspace_sid: s
 
         page = paging.page(asked, only(wanted, fetch, resource.sid))
         workspaces = {row["workspace_sid"] for row in page.rows}
-        settings = {sid: _setting(store, connection, sid, now_ms) for sid in workspaces}
+        settings = {sid: setting_of(store, connection, sid, at_ms) for sid in workspaces}
     rows = [resource.shape(row, settings[row["workspace_sid"]]) for row in page.rows]
-    return _paged(resource.key, resource.sid, asked, page, rows)
-
-
-def _paged(name: str, key: str, asked: paging.Asked, page: paging.Page, rows: Sequence[Row]) -> Response:
-    """A page as it is sent; `key`: what the page's own rows are in order of."""
-    return jsonify({"meta": paging.meta(name, request.base_url, request.args, asked, page, key), name: list(rows)})
-
-
-def _setting(store: Store, connection: sa.Connection, workspace_sid: str, at_ms: int) -> Setting:
-    return Setting(f"{request.url_root}v1/Workspaces/{workspace_sid}", store.account_sid(connection, workspace_sid), at_ms)
-
-
-def _missing() -> Problem:
-    return not_found(request.path.removeprefix("/v1"))
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
+    return paged(resource.key, resource.sid, asked, page, rows)

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from projector import tables
 from projector.access import reading
 from projector.log import Log
-from projector.read.present import present
+from projector.read.present import Present, present
 from projector.read.refolded import Refolded
 from projector.read.source import Source
 from projector.read.when import position_at
@@ -27,6 +27,12 @@ class Store:
         """A connection to look with."""
         with reading(self._engine) as connection:
             yield connection
+
+    @contextmanager
+    def knowing_all(self) -> Iterator[Present]:
+        """All that is known, to look at many things at a moment."""
+        with present(self._engine, self._log) as now:
+            yield now
 
     @contextmanager
     def knowing(self, known_ms: int | None) -> Iterator[Source]:

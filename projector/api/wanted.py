@@ -6,7 +6,7 @@ or that cannot be read, wants nobody that is known of.
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, TypeAlias
 
 import sqlalchemy as sa
@@ -15,6 +15,7 @@ from projector import tables
 from projector.api.paging import Asked
 from projector.api.problems import invalid
 from projector.api.shapes import Row
+from projector.read.workers import attributes_of, readable
 from projector.taskrouter.expression import Expression, Unreadable, matches, parse
 
 LOOK = 1_000
@@ -32,8 +33,8 @@ def wanted_workers(connection: sa.Connection, workspace_sid: str, parameters: Ma
     for name, column in (("TaskQueueSid", c.task_queue_sid), ("TaskQueueName", c.friendly_name)):
         if text := parameters.get(name):
             found = sa.select(c.target_workers).where(c.workspace_sid == workspace_sid, column == text, c.deleted_at.is_(None))
-            readable = [each for each in map(readable_or_none, connection.execute(found).scalars()) if each is not None]
-            yield partial(_matches_any, readable)
+            told = connection.execute(found).scalars()
+            yield partial(_matches_any, [each for each in map(readable, told) if each is not None])
 
 
 def wanted_queues(connection: sa.Connection, workspace_sid: str, parameters: Mapping[str, str]) -> Iterator[Wanted]:
@@ -78,37 +79,18 @@ def only(wanted: Sequence[Wanted], fetch: Fetch, key: str) -> Fetch:
     return fetched
 
 
-def readable_or_none(text: str | None) -> Expression | None:
-    """A queue's TargetWorkers as an expression; None when it is not known, or cannot be read."""
-    if text is None:
-        return None
-    try:
-        return _parsed(text)
-    except Unreadable:
-        return None
-
-
-def attributes_of(text: str | None) -> dict[str, Any]:
-    """A worker's or task's attributes; none where none are known, or where they are no object."""
-    told = json.loads(text) if text is not None else None
-    return told if isinstance(told, dict) else {}
-
-
 def _matches_any(expressions: Sequence[Expression], row: Row) -> bool:
     attributes = attributes_of(row["attributes"])
     return any(matches(each, attributes) for each in expressions)
 
 
 def _wants(attributes: Mapping[str, Any] | None, queue: Row) -> bool:
-    expression = readable_or_none(queue["target_workers"])
+    expression = readable(queue["target_workers"])
     return expression is not None and attributes is not None and matches(expression, attributes)
 
 
 def _given(name: str, text: str) -> Expression:
     try:
-        return _parsed(text)
+        return parse(text)
     except Unreadable as error:
         raise invalid(name, text, f"an expression that TaskRouter can read ({error})") from error
-
-
-_parsed = lru_cache(maxsize=1024)(parse)

@@ -35,7 +35,7 @@ def _in_last(workspace_sid: str, at_ms: int) -> sa.Select[Any]:
         c.worker_sid, c.activity_worker_name.label("worker_name"), c.friendly_name.label("worker_name_now"),
         c.activity_sid, c.activity_name, *_activity(c.activity_sid), c.activity_since.label("since"),
         c.deleted_at.label("until"), sa.false().label("inferred"), c.activity_event_sid.label("event_sid"),
-    ).where(c.workspace_sid == workspace_sid, c.activity_since <= at_ms, _there(at_ms))  # fmt: skip
+    ).where(c.workspace_sid == workspace_sid, c.activity_since <= at_ms, there(at_ms))  # fmt: skip
 
 
 def _in_past(workspace_sid: str, at_ms: int) -> sa.Select[Any]:
@@ -50,21 +50,26 @@ def _in_past(workspace_sid: str, at_ms: int) -> sa.Select[Any]:
         )
         .join_from(tables.worker, tables.worker_activity_span_past, sa.and_(*same))
         .where(
-            c.workspace_sid == workspace_sid, c.activity_since > at_ms, _there(at_ms),
-            p.started_at == _begun("started_at", at_ms), p.n == _begun("n", at_ms), p.ended_at > at_ms,
+            c.workspace_sid == workspace_sid, c.activity_since > at_ms, there(at_ms),
+            *last_begun(tables.worker_activity_span_past, at_ms), p.ended_at > at_ms,
         )
     )  # fmt: skip
 
 
-def _begun(column: str, at_ms: int) -> Any:
-    """A part of the key of the worker's last span begun by then. (SQLite has no LATERAL.)"""
-    s = tables.worker_activity_span_past.alias("begun").c
+def last_begun(past: sa.Table, at_ms: int) -> list[Any]:
+    """That a span of a worker's is its last one begun by then, by its key. (SQLite has no LATERAL.)"""
+    s = past.alias("begun").c
     mine = (s.workspace_sid == _WORKER.workspace_sid, s.worker_sid == _WORKER.worker_sid, s.started_at <= at_ms)
-    last = sa.select(s[column]).where(*mine).order_by(s.started_at.desc(), s.n.desc()).limit(1)
-    return last.correlate(tables.worker).scalar_subquery()
+
+    def of_last(column: Any) -> Any:
+        last = sa.select(column).where(*mine).order_by(s.started_at.desc(), s.n.desc()).limit(1)
+        return last.correlate(tables.worker).scalar_subquery()
+
+    return [past.c.started_at == of_last(s.started_at), past.c.n == of_last(s.n)]
 
 
-def _there(at_ms: int) -> Any:
+def there(at_ms: int) -> Any:
+    """That a worker was not deleted by then."""
     return sa.or_(_WORKER.deleted_at.is_(None), _WORKER.deleted_at > at_ms)
 
 

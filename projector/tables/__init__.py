@@ -9,11 +9,12 @@
 `FOLDED` is what a rebuild makes anew; `projection` alone stays.
 """
 
-from projector.tables.columns import SID, Instant, iso, metadata
+from projector.tables.columns import SID, Instant, epoch_ms, iso, metadata
 from projector.tables.current import (
     CURRENT,
     RESERVATION_ENDED,
     TASK_ENDED,
+    TASK_QUIET,
     activity,
     reservation,
     task,
@@ -41,8 +42,9 @@ from projector.tables.operating import checkpoint, event_type_count, incomplete_
 FOLDED = (*CURRENT, *HISTORY, checkpoint, incomplete_unit, event_type_count)
 
 __all__ = [
-    "CURRENT", "FOLDED", "HISTORY", "PAST", "RESERVATION_ENDED", "SID", "TASK_ENDED", "Instant",
-    "activity", "checkpoint", "event_type_count", "gap", "incomplete_unit", "iso", "metadata", "projection", "reservation",
+    "CURRENT", "FOLDED", "HISTORY", "PAST", "RESERVATION_ENDED", "SID", "TASK_ENDED", "TASK_QUIET",
+    "Instant",
+    "activity", "checkpoint", "epoch_ms", "event_type_count", "gap", "incomplete_unit", "iso", "metadata", "projection", "reservation",
     "reservation_status_span_past", "stated_capacity", "task", "task_channel", "task_queue", "task_queue_span_past",
     "task_status_span_past", "worker", "worker_activity_span_past", "worker_attributes_span_past", "worker_channel",
     "worker_channel_span_past", "workflow", "workspace",

@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.compiler import compiles
 
 metadata = sa.MetaData(
     naming_convention={
@@ -47,6 +48,24 @@ class Instant(sa.types.TypeDecorator[int]):
             return None
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
         return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+class epoch_ms(sa.sql.functions.FunctionElement[int]):  # noqa: N801 (an SQL function)
+    """A moment as epoch milliseconds."""
+
+    type = sa.BigInteger()
+    inherit_cache = True
+
+
+@compiles(epoch_ms, "postgresql")
+def _(element: Any, compiler: Any, **kw: Any) -> str:
+    return f"CAST(EXTRACT(epoch FROM {compiler.process(element.clauses, **kw)}) * 1000 AS BIGINT)"
+
+
+@compiles(epoch_ms, "sqlite")
+def _(element: Any, compiler: Any, **kw: Any) -> str:
+    moment = compiler.process(element.clauses, **kw)
+    return f"(CAST(strftime('%s', {moment}) AS INTEGER) * 1000 + CAST(substr({moment}, 21, 3) AS INTEGER))"
 
 
 @lru_cache(maxsize=16_384)  # what ends and what begins share a moment, and a row has it in several columns

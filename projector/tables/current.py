@@ -122,8 +122,8 @@ reservation = sa.Table(
     column("worker_name", sa.Text, "The worker's name as the callback gave it."),
     column("worker_activity_sid", SID, "The activity the callback mentions for its worker."),
     column("worker_activity_name", sa.Text, "That activity's name."),
-    column("task_queue_sid", SID, "WQ…"),
-    column("workflow_sid", SID, "WW…"),
+    column("task_queue_sid", SID, "WQ…, out of which it was offered: its task may be in another one since."),
+    column("workflow_sid", SID, "WW…, likewise."),
     column("task_channel_sid", SID, "TC…"),
     column("status", sa.Text, "pending, accepted, wrapping; rejected, timeout, canceled, rescinded, completed, failed."),
     column("reason", sa.Text, "CanceledReasonCode or Reason."),
@@ -185,5 +185,11 @@ RESERVATION_ENDED = sa.func.coalesce(
     *(reservation.c[f"{end}_at"] for end in ("rejected", "timed_out", "canceled", "rescinded", "completed", "failed")),
     type_=Instant,
 )
+
+# When a task that ended was last heard of: what came later than its end counts (a task.updated, its reservation's completion). NULL
+# while it lives. Whatever happened to a task since a moment, it lives or this is no earlier: live tasks, those ended lately, and
+# what a window of statistics has to look at are found by its index.
+TASK_QUIET = sa.case((task.c.updated_at > TASK_ENDED, task.c.updated_at), else_=TASK_ENDED)
+sa.Index("ix_task_quiet", task.c.workspace_sid, TASK_QUIET)
 
 CURRENT = (workspace, activity, worker, worker_channel, task, reservation, task_queue, workflow, task_channel)

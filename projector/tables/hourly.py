@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 
-from projector.tables.columns import Instant
+from projector.tables.columns import Instant, epoch_ms
 from projector.tables.current import (
     activity,
     worker,
@@ -21,29 +21,11 @@ HOUR_MS = 3_600_000
 ORDER_SID = 33  # where the Sid begins in an order key, from 1
 
 
-class epoch_ms(sa.sql.functions.FunctionElement[int]):  # noqa: N801 (an SQL function)
-    """A moment as epoch milliseconds."""
-
-    type = sa.BigInteger()
-    inherit_cache = True
-
-
 class instant(sa.sql.functions.FunctionElement[int]):  # noqa: N801 (an SQL function)
     """Epoch milliseconds of a whole second as a moment."""
 
     type = Instant()
     inherit_cache = True
-
-
-@compiles(epoch_ms, "postgresql")
-def _(element: Any, compiler: Any, **kw: Any) -> str:
-    return f"CAST(EXTRACT(epoch FROM {compiler.process(element.clauses, **kw)}) * 1000 AS BIGINT)"
-
-
-@compiles(epoch_ms, "sqlite")
-def _(element: Any, compiler: Any, **kw: Any) -> str:
-    moment = compiler.process(element.clauses, **kw)
-    return f"(CAST(strftime('%s', {moment}) AS INTEGER) * 1000 + CAST(substr({moment}, 21, 3) AS INTEGER))"
 
 
 @compiles(instant, "postgresql")

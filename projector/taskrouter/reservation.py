@@ -5,7 +5,8 @@
        └──▶ rejected | timeout | canceled | rescinded      (all terminal)     failed: could not be created
 
 Its status is told by the EventType (no callback carries it). A task may have several live reservations (transfer,
-multi-reservation), so a reservation is known by its own Sid and never by task and worker.
+multi-reservation), so a reservation is known by its own Sid and never by task and worker. Its queue and workflow are those it was offered out of, as
+first told: after a transfer its later callbacks show the queue that its task is in by then.
 """
 
 from msgspec import Struct
@@ -184,8 +185,8 @@ def _described(reservation: Reservation, callback: Callback) -> Reservation:
         worker_name=fields.worker_name or reservation.worker_name,
         worker_activity_sid=fields.worker_activity_sid or reservation.worker_activity_sid,
         worker_activity_name=fields.worker_activity_name or reservation.worker_activity_name,
-        task_queue_sid=fields.task_queue_sid or reservation.task_queue_sid,
-        workflow_sid=fields.workflow_sid or reservation.workflow_sid,
+        task_queue_sid=reservation.task_queue_sid or fields.task_queue_sid,
+        workflow_sid=reservation.workflow_sid or fields.workflow_sid,
         task_channel_sid=fields.task_channel_sid or reservation.task_channel_sid,
         reason=fields.canceled_reason_code or fields.reason or reservation.reason,
         version=reservation.version if version is None else version,

@@ -1,20 +1,23 @@
-"""A resource as it was at a moment, in the columns of its table: the shape that shows it now shows it then.
+"""A resource as it was at a moment, in the columns of its table: whatever shows a row as it is now shows it as it was then.
 
 Each takes today's row, which names it, and gives None where it was not there yet or deleted by then. Names of workers, queues and
 workflows are as sent then; those of things that have no history (activities, queues, workflows, channels, workspaces) as they are now.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 
 from projector import tables
-from projector.api.shapes import Row
 from projector.read.source import Source, deleted_by, state_at
 from projector.read.task import reservation, task
 from projector.read.worker import worker
 from projector.rows import row_of, untouched
 from projector.taskrouter.callback import Unit
+
+
+Row: TypeAlias = Mapping[str, Any]
 
 
 def worker_then(source: Source, today: Row, at_ms: int) -> Row | None:
@@ -54,15 +57,13 @@ def task_then(source: Source, today: Row, at_ms: int) -> Row | None:
         return None
     queue = found["queue"] or {}
     told = {name: value for name, value in found.items() if name in today}
-    return (
-        _like(today)
-        | told
-        | {
-            "task_queue_sid": queue.get("task_queue_sid"),
-            "task_queue_name": queue.get("task_queue_name"),
-            "queue_entered_at": queue.get("since"),
-        }
-    )
+    return _like(today) | told | {
+        "task_queue_sid": queue.get("task_queue_sid"),
+        "task_queue_name": queue.get("task_queue_name"),
+        "queue_entered_at": queue.get("since"),
+        "completed_at": found["since"] if found["status"] == "completed" else None,
+        "canceled_at": found["since"] if found["status"] == "canceled" else None,
+    }  # fmt: skip
 
 
 def reservation_then(source: Source, today: Row, at_ms: int) -> Row | None:

@@ -1,0 +1,239 @@
+"""The URLs of the statistics: of a workspace, its queues, workflows and workers; cumulative, real-time, and both (`…/Statistics`)."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from flask import Blueprint, Response, jsonify, request
+from msgspec import Struct
+
+from projector import tables
+from projector.api import paging
+from projector.api.asked import missing, moment_asked, now_ms, own_url, paged, readable_workspace, setting_of, window_asked
+from projector.api.problems import invalid
+from projector.api.shapes import Json, Setting
+from projector.api.statistics import Floor, handled, of_queue, of_tasks, of_workers, worked
+from projector.api.store import Store
+from projector.read.cumulative import Scope
+from projector.read.present import Present
+from projector.rows import Row
+
+SPLITS = 100  # thresholds at once
+BOTH, CUMULATIVE, REAL_TIME = "Statistics", "CumulativeStatistics", "RealTimeStatistics"
+QUEUE_SID = re.compile(r"WQ[0-9a-fA-F]{32}")
+
+
+class Asked:
+    """What is asked for of one workspace: a moment, and a window that ends there, or wherever the query says."""
+
+    def __init__(self, present: Present, setting: Setting, workspace_sid: str) -> None:
+        self.connection, self.setting, self.workspace_sid = present.today, setting, workspace_sid
+        self.window = window_asked(setting.at_ms)
+        self.floor = Floor(present, workspace_sid, setting.at_ms)
+        self.floor_then = Floor(present, workspace_sid, self.window.end_ms)  # for who was eligible at the window's end
+        self.split_seconds = _split_seconds()
+
+    def scope(self, **of: str | None) -> Scope:
+        """Whose figures."""
+        return Scope(self.workspace_sid, task_channel=request.args.get("TaskChannel") or None, **of)
+
+    def cumulative(self, scope: Scope, *, combined: bool) -> Json:
+        """Of tasks and reservations."""
+        return handled(self.connection, self.window, scope, self.split_seconds, combined=combined)
+
+    def rows(self, table: sa.Table, *where: Any, since_ms: int | None = None) -> list[Row]:
+        """The workspace's queues, workflows or workers that were there at some time since a moment (the one asked for), by Sid."""
+        c = table.c
+        since = sa.literal(self.setting.at_ms if since_ms is None else since_ms, tables.Instant)
+        there = sa.or_(c.deleted_at.is_(None), c.deleted_at > since)
+        select = sa.select(table).where(c.workspace_sid == self.workspace_sid, there, *where)
+        return [dict(row) for row in self.connection.execute(select.order_by(c[f"{table.name}_sid"])).mappings()]
+
+    def row(self, table: sa.Table, sid: str, kind: str) -> Row:
+        """The one with this Sid: that was there at the moment, or within the window. Raises `Problem`."""
+        found = self.rows(
+            table, table.c[f"{table.name}_sid"] == sid, since_ms=None if kind == REAL_TIME else self.window.start_ms
+        )
+        if not found:
+            raise missing()
+        return found[0]
+
+
+class Figures(Struct, frozen=True):
+    """Whose figures (their Sid by its field), and how each half of them is come by."""
+
+    of: dict[str, str]
+    cumulative: Callable[[bool], Json]  # argument: whether it is a half of both
+    real_time: Callable[[], Json] | None = None
+
+    def of_kind(self, kind: str) -> Json:
+        """The figures of …/Statistics, …/CumulativeStatistics or …/RealTimeStatistics."""
+        if kind == CUMULATIVE or (kind != BOTH and self.real_time is None):
+            return self.cumulative(False)
+        if kind == REAL_TIME and self.real_time is not None:
+            return self.real_time()
+        real_time = {} if self.real_time is None else {"realtime": self.real_time()}
+        return {"cumulative": self.cumulative(True)} | real_time
+
+
+def serve_statistics(api: Blueprint, store: Store) -> None:
+    """All of them."""
+    every = (BOTH, CUMULATIVE, REAL_TIME)
+    _serve(api, store, "", every, lambda asked, _, __: _of_workspace(asked))
+    _serve(api, store, "/TaskQueues/<sid>", every, _of_queue)
+    _serve(api, store, "/Workflows/<sid>", every, _of_workflow)
+    _serve(api, store, "/Workers", every, lambda asked, _, kind: _of_workers(asked, kind))
+    _serve(api, store, "/Workers/<sid>", (BOTH,), _of_worker)
+    _serve_queues(api, store)
+
+
+def _serve(
+    api: Blueprint, store: Store, path: str, kinds: tuple[str, ...], figures: Callable[[Asked, str, str], Figures]
+) -> None:
+    """One URL for each kind of figures, below the workspace's."""
+    for kind in kinds:
+
+        def answer(workspace_sid: str, sid: str = "", kind: str = kind) -> Response:
+            with store.knowing_all() as present:
+                asked = _asked(store, present, workspace_sid)
+                found = figures(asked, sid, kind)
+                told = found.of_kind(kind)
+            known = {"account_sid": asked.setting.account_sid, "workspace_sid": workspace_sid, "url": own_url()}
+            return jsonify(known | found.of | told)
+
+        api.add_url_rule(f"/Workspaces/<workspace_sid>{path}/{kind}", f"{path}/{kind}", answer)
+
+
+def _asked(store: Store, present: Present, workspace_sid: str) -> Asked:
+    at_ms = moment_asked("AsOf") or now_ms()
+    setting = setting_of(store, present.today, readable_workspace(workspace_sid), at_ms)
+    asked = Asked(present, setting, workspace_sid)
+    if not asked.rows(tables.workspace, since_ms=asked.window.start_ms):
+        raise missing()
+    return asked
+
+
+def _of_workspace(asked: Asked) -> Figures:
+    scope = asked.scope()
+    return Figures(
+        {},
+        lambda combined: asked.cumulative(scope, combined=combined),
+        lambda: of_tasks(asked.floor, scope) | of_workers(asked.floor, asked.floor.workers),
+    )
+
+
+def _of_queue(asked: Asked, sid: str, kind: str) -> Figures:
+    queue, scope = asked.row(tables.task_queue, sid, kind), asked.scope(task_queue_sid=sid)
+    return Figures(
+        {"task_queue_sid": sid},
+        lambda combined: asked.cumulative(scope, combined=combined),
+        lambda: of_queue(asked.floor, queue, scope),
+    )
+
+
+def _of_workflow(asked: Asked, sid: str, kind: str) -> Figures:
+    asked.row(tables.workflow, sid, kind)
+    scope = asked.scope(workflow_sid=sid)
+    return Figures(
+        {"workflow_sid": sid},
+        lambda combined: asked.cumulative(scope, combined=combined),
+        lambda: of_tasks(asked.floor, scope),
+    )
+
+
+def _of_worker(asked: Asked, sid: str, kind: str) -> Figures:
+    asked.row(tables.worker, sid, kind)
+    scope = asked.scope(worker_sid=sid)
+    return Figures({"worker_sid": sid}, lambda combined: worked(asked.connection, asked.window, scope, None, combined=combined))
+
+
+def _of_workers(asked: Asked, kind: str) -> Figures:
+    """`TaskQueueSid`, `TaskQueueName`: of the workers that queue wants; `FriendlyName`: of those with that name."""
+    queue, name = _queue_asked(asked, kind), request.args.get("FriendlyName") or None
+    scope = asked.scope(worker_name=name, task_queue_sid=None if queue is None else queue["task_queue_sid"])
+
+    def among(floor: Floor) -> list[Row]:
+        wanted = floor.workers if queue is None else floor.eligible(queue) or []
+        return [worker for worker in wanted if name in (None, worker["friendly_name"])]
+
+    def cumulative(combined: bool) -> Json:
+        sids = None if queue is None else [worker["worker_sid"] for worker in among(asked.floor_then)]
+        return worked(asked.connection, asked.window, scope, sids, combined=combined)
+
+    return Figures({}, cumulative, lambda: of_workers(asked.floor, among(asked.floor)))
+
+
+def _queue_asked(asked: Asked, kind: str) -> Row | None:
+    """The queue that the query names; None where it names none. Raises `Problem`."""
+    c = tables.task_queue.c
+    if sid := request.args.get("TaskQueueSid"):
+        return asked.row(tables.task_queue, sid, kind)
+    if name := request.args.get("TaskQueueName"):
+        found = asked.rows(tables.task_queue, c.friendly_name == name)
+        if not found:
+            raise invalid("TaskQueueName", name, "the name of a queue of this workspace")
+        return found[0]
+    return None
+
+
+def _serve_queues(api: Blueprint, store: Store) -> None:
+    """The statistics of every queue, and the real-time ones of those that a request lists."""
+
+    @api.get("/Workspaces/<workspace_sid>/TaskQueues/Statistics")
+    def queues(workspace_sid: str) -> Response:
+        with store.knowing_all() as present:
+            asked, page_asked = _asked(store, present, workspace_sid), paging.asked(request.args)
+            c, name = tables.task_queue.c, request.args.get("FriendlyName")
+            named = asked.rows(tables.task_queue, *((c.friendly_name == name,) if name else ()))
+            rows = {row["task_queue_sid"]: row for row in named}
+            page = paging.page(page_asked, lambda asked, limit: paging.sliced(rows, asked)[:limit])
+            told = [_one_of_queues(asked, row) for row in page.rows]
+        return paged("task_queues_statistics", "task_queue_sid", page_asked, page, told)
+
+    @api.post("/Workspaces/<workspace_sid>/TaskQueues/RealTimeStatistics")
+    def listed(workspace_sid: str) -> Response:
+        sids = _queue_sids()
+        with store.knowing_all() as present:
+            asked = _asked(store, present, workspace_sid)
+            rows = {
+                row["task_queue_sid"]: row for row in asked.rows(tables.task_queue, tables.task_queue.c.task_queue_sid.in_(sids))
+            }
+            data = [
+                {"task_queue_sid": sid}
+                | of_queue(asked.floor, rows.get(sid, {"target_workers": None}), asked.scope(task_queue_sid=sid))
+                for sid in sids
+            ]
+        return jsonify(
+            account_sid=asked.setting.account_sid, workspace_sid=workspace_sid, task_queue_data=data,
+            task_queue_response_count=len(data), url=own_url(),
+        )  # fmt: skip
+
+
+def _one_of_queues(asked: Asked, queue: Mapping[str, Any]) -> Json:
+    sid = queue["task_queue_sid"]
+    figures = _of_queue(asked, sid, REAL_TIME).of_kind(BOTH)
+    return {"account_sid": asked.setting.account_sid, "workspace_sid": asked.workspace_sid, "task_queue_sid": sid, **figures}
+
+
+def _queue_sids() -> list[str]:
+    """The queues a bulk request lists: `{"QueueSids": ["WQ…"]}` (the reference's table; its example writes `queueSids`). Raises `Problem`."""
+    body = request.get_json(force=True, silent=True)
+    told = body.get("QueueSids", body.get("queueSids")) if isinstance(body, dict) else None
+    if not isinstance(told, list) or not told:
+        raise invalid("QueueSids", str(told), 'as JSON: {"QueueSids": ["WQ…", "WQ…"]}')
+    for sid in told:
+        if not isinstance(sid, str) or not QUEUE_SID.fullmatch(sid):
+            raise invalid("QueueSids", str(sid), "Sids of queues: WQ and 32 hexadecimal digits")
+    return list(dict.fromkeys(told))
+
+
+def _split_seconds() -> tuple[int, ...]:
+    """`SplitByWaitTime`: seconds, with commas between. Raises `Problem`."""
+    text = request.args.get("SplitByWaitTime")
+    if not text:
+        return ()
+    told = [each.strip() for each in text.split(",")]
+    if len(told) > SPLITS or not all(each.isascii() and each.isdecimal() and len(each) <= 9 for each in told):
+        raise invalid("SplitByWaitTime", text, f"up to {SPLITS} whole numbers of seconds with commas between: 5,20,60")
+    return tuple(dict.fromkeys(int(each) for each in told))

@@ -1,0 +1,235 @@
+"""Cumulative statistics: what happened in a window of event time, by the definitions of docs/statistics.md.
+
+Each figure is a `Happening`: the column that dates it, what else has to hold, and since when it was waited for. Counting, adding up
+waits and naming the callbacks behind a figure read the same definition. The tasks that a window has to look at are those that live or
+were last heard of since its start (`tables.TASK_QUIET`), so a window that ends now costs what happened in it, however long the
+history is.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import sqlalchemy as sa
+from msgspec import Struct
+
+from projector import tables
+from projector.rows import Row
+from projector.tables import SID, Instant, epoch_ms
+from projector.taskrouter.span import LONGEST_MS
+
+Where: TypeAlias = sa.ColumnElement[bool]
+
+WORKFLOW_TIMEOUT = "Task canceled on Workflow timeout"  # the reason of such a cancellation (recorded)
+
+
+class Window(NamedTuple):
+    """A half-open stretch of event time, epoch milliseconds."""
+
+    start_ms: int
+    end_ms: int
+
+    def has(self, at: sa.ColumnElement[Any]) -> Where:
+        """That a moment lies in it."""
+        return sa.and_(at >= sa.literal(self.start_ms, Instant), at < sa.literal(self.end_ms, Instant))
+
+
+class Scope(Struct, frozen=True):
+    """Whose figures: a workspace's, or of a queue, workflow or worker in it; `task_channel` (Sid or unique name): of its tasks."""
+
+    workspace_sid: str
+    task_queue_sid: str | None = None
+    workflow_sid: str | None = None
+    worker_sid: str | None = None
+    worker_name: str | None = None
+    task_channel: str | None = None
+
+
+class Wait(NamedTuple):
+    """How often something was waited for and how long: all of it, the least and the most, milliseconds (None when never)."""
+
+    times: int
+    total_ms: int
+    min_ms: int | None
+    max_ms: int | None
+
+
+class Happening(Struct, frozen=True):
+    """Something that happens to a task, a reservation or a visit to a queue."""
+
+    name: str
+    at: sa.ColumnElement[Any]
+    told_by: str  # the EventType of the callback that tells it
+    queue: sa.ColumnElement[Any]  # whose figure it is
+    only: tuple[Where, ...] = ()
+    since: sa.ColumnElement[Any] | None = None  # from when on it was waited for
+
+    @property
+    def wait_ms(self) -> sa.ColumnElement[int]:
+        """How long it was waited for; NULL where nobody told since when."""
+        return epoch_ms(self.at) - epoch_ms(self.since)
+
+    def within(self, window: Window, scope: Scope) -> Where:
+        """That it happened in the window, in that queue if one is asked for."""
+        of_queue = () if scope.task_queue_sid is None else (self.queue == scope.task_queue_sid,)
+        return sa.and_(window.has(self.at), *self.only, *of_queue)
+
+
+_TOLD = ("workspace_sid", "task_sid", "task_queue_sid", "workflow_sid", "reason", "created_at", "first_accepted_at", "completed_at",
+         "canceled_at", "deleted_at", "visit_n", "visit_queue_sid", "visit_since", "visit_ended_at", "visit_outcome",
+         "visit_event_sid")  # fmt: skip
+_touched = sa.table("touched", *(sa.column(name, tables.task.c[name].type) for name in _TOLD))  # the tasks a window looks at
+_offer, _task = tables.reservation.c, _touched.c
+_visits = sa.table(
+    "visit",
+    sa.column("task_sid", SID),
+    sa.column("task_queue_sid", SID),
+    sa.column("queue_before", SID),
+    sa.column("started_at", Instant),
+    sa.column("ended_at", Instant),
+    sa.column("outcome", sa.Text),
+    sa.column("event_sid", SID),
+)
+_visit = _visits.c  # fmt: skip
+
+ENDS = {"timed_out": "timeout"}  # figure → the word of its EventType, where it is another
+OFFERED = tuple(
+    Happening(f"reservations_{what}", _offer[f"{what}_at"], f"reservation.{ENDS.get(what, what)}", _offer.task_queue_sid)
+    for what in ("created", "accepted", "rejected", "timed_out", "canceled", "rescinded", "wrapup", "completed")
+)
+ACCEPTED = Happening(
+    "wait_duration_until_accepted", _offer.accepted_at, "reservation.accepted", _offer.task_queue_sid, since=_task.created_at
+)
+FIRST_ACCEPTED = Happening(
+    "reservations_accepted", _offer.accepted_at, "reservation.accepted", _offer.task_queue_sid,
+    (_offer.accepted_at == _task.first_accepted_at,), _task.created_at,
+)  # fmt: skip
+CANCELED = Happening(
+    "wait_duration_until_canceled", _task.canceled_at, "task.canceled", _task.task_queue_sid, since=_task.created_at
+)
+ENDED = (
+    Happening("tasks_created", _task.created_at, "task.created", _task.task_queue_sid),
+    Happening("tasks_canceled", _task.canceled_at, "task.canceled", _task.task_queue_sid),
+    Happening("tasks_completed", _task.completed_at, "task.completed", _task.task_queue_sid),
+    Happening(
+        "tasks_deleted", _task.deleted_at, "task.deleted", _task.task_queue_sid,
+        (_task.completed_at.is_(None), _task.canceled_at.is_(None)),
+    ),
+    Happening(
+        "tasks_timed_out_in_workflow", _task.canceled_at, "task.canceled", _task.task_queue_sid, (_task.reason == WORKFLOW_TIMEOUT,)
+    ),
+)  # fmt: skip
+VISITED = (
+    Happening("tasks_entered", _visit.started_at, "task-queue.entered", _visit.task_queue_sid),
+    Happening(
+        "tasks_moved",
+        _visit.started_at,
+        "task-queue.entered",
+        _visit.queue_before,
+        (_visit.queue_before != _visit.task_queue_sid,),
+    ),
+)
+IN_QUEUE = Happening(
+    "wait_duration_in_queue_until_accepted", _visit.ended_at, "reservation.accepted", _visit.task_queue_sid,
+    (_visit.outcome == "accepted",), _visit.started_at,
+)  # fmt: skip
+
+
+def of_reservations(connection: sa.Connection, window: Window, scope: Scope, split_seconds: Sequence[int] = ()) -> Row:
+    """What became of reservations: counts, `tasks_assigned`, the wait until acceptance, and `split` (see `_split`)."""
+    assigned = sa.func.count(sa.distinct(sa.case((ACCEPTED.within(window, scope), _offer.task_sid)))).label("tasks_assigned")
+    columns = [*_counts(OFFERED, window, scope), assigned, *_waits(ACCEPTED, window, scope)]
+    columns += _split(FIRST_ACCEPTED, window, scope, split_seconds)
+    return _figures(connection, offers(window, scope).add_columns(*columns), (ACCEPTED,), split_seconds)
+
+
+def of_tasks(connection: sa.Connection, window: Window, scope: Scope, split_seconds: Sequence[int] = ()) -> Row:
+    """What became of tasks: counts, the wait until cancellation, and `split`."""
+    columns = [*_counts(ENDED, window, scope), *_waits(CANCELED, window, scope), *_split(CANCELED, window, scope, split_seconds)]
+    return _figures(connection, ended(window, scope).add_columns(*columns), (CANCELED,), split_seconds)
+
+
+def of_visits(connection: sa.Connection, window: Window, scope: Scope) -> Row:
+    """Who entered a queue and went to another, and the wait in it until acceptance."""
+    columns = [*_counts(VISITED, window, scope), *_waits(IN_QUEUE, window, scope)]
+    return _figures(connection, visits(window, scope).add_columns(*columns), (IN_QUEUE,), ())
+
+
+def offers(window: Window, scope: Scope) -> sa.Select[Any]:
+    """The reservations of the tasks the window looks at, with their tasks; no columns yet."""
+    same = sa.and_(_offer.workspace_sid == _task.workspace_sid, _offer.task_sid == _task.task_sid)
+    select = _from(_touched.join(tables.reservation, same), window, scope)
+    if scope.workflow_sid is not None:
+        select = select.where(_offer.workflow_sid == scope.workflow_sid)
+    if scope.worker_name is not None:
+        w = tables.worker.c
+        named = sa.select(w.worker_sid).where(w.workspace_sid == scope.workspace_sid, w.friendly_name == scope.worker_name)
+        select = select.where(_offer.worker_sid.in_(named))
+    return select if scope.worker_sid is None else select.where(_offer.worker_sid == scope.worker_sid)
+
+
+def ended(window: Window, scope: Scope) -> sa.Select[Any]:
+    """The tasks the window looks at; no columns yet."""
+    select = _from(_touched, window, scope)
+    return select if scope.workflow_sid is None else select.where(_task.workflow_sid == scope.workflow_sid)
+
+
+def visits(window: Window, scope: Scope) -> sa.Select[Any]:
+    """All visits of the tasks the window looks at, each with the queue of the one before; no columns yet."""
+    p = tables.task_queue_span_past
+    same = sa.and_(p.c.workspace_sid == _task.workspace_sid, p.c.task_sid == _task.task_sid)
+    of = () if scope.workflow_sid is None else (_task.workflow_sid == scope.workflow_sid,)
+    past = sa.select(
+        p.c.task_sid, p.c.n, p.c.task_queue_sid, p.c.started_at, p.c.ended_at, p.c.outcome, p.c.event_sid
+    ).join_from(_touched, p, same)  # fmt: skip
+    last = sa.select(
+        _task.task_sid, _task.visit_n, _task.visit_queue_sid, _task.visit_since, _task.visit_ended_at, _task.visit_outcome,
+        _task.visit_event_sid,
+    ).where(_task.visit_since.is_not(None))  # fmt: skip
+    every = sa.union_all(past.where(*of), last.where(*of)).subquery("every_visit").c
+    before = sa.func.lag(every.task_queue_sid).over(partition_by=every.task_sid, order_by=every.n)
+    visit = sa.select(*every, before.label("queue_before")).cte("visit")
+    return _from(_visits, window, scope).add_cte(visit)
+
+
+def _from(what: sa.FromClause, window: Window, scope: Scope) -> sa.Select[Any]:
+    """To select from, `touched` being the tasks to which something happened in the window, and few others.
+
+    None is heard of longer than `LONGEST_MS`. Each half of them is a range of the index; SQLite has to be told to begin with them.
+    """
+    start, end = sa.literal(window.start_ms, Instant), sa.literal(window.end_ms, Instant)
+    c, quiet, longest = tables.task.c, tables.TASK_QUIET, sa.literal(window.end_ms + LONGEST_MS, Instant)
+    begun = sa.or_(c.first_seen_at < end, c.created_at < end)
+    of = sa.select(*(c[name] for name in _TOLD)).where(c.workspace_sid == scope.workspace_sid, begun)
+    if scope.task_channel is not None:
+        of = of.where(sa.or_(c.task_channel_sid == scope.task_channel, c.task_channel_unique_name == scope.task_channel))
+    touched = sa.union_all(of.where(quiet.is_(None)), of.where(quiet >= start, quiet < longest)).cte("touched")
+    return sa.select().select_from(what).add_cte(touched.prefix_with("MATERIALIZED", dialect="sqlite"))
+
+
+def _counts(happenings: Iterable[Happening], window: Window, scope: Scope) -> list[sa.ColumnElement[Any]]:
+    return [sa.func.count(sa.case((each.within(window, scope), 1))).label(each.name) for each in happenings]
+
+
+def _waits(happening: Happening, window: Window, scope: Scope) -> list[sa.ColumnElement[Any]]:
+    wait = sa.case((happening.within(window, scope), happening.wait_ms))
+    return [
+        sa.cast(function(wait), sa.BigInteger).label(f"{happening.name}_{label}")
+        for label, function in (("count", sa.func.count), ("total", sa.func.sum), ("min", sa.func.min), ("max", sa.func.max))
+    ]
+
+
+def _split(happening: Happening, window: Window, scope: Scope, split_seconds: Sequence[int]) -> Iterable[sa.ColumnElement[Any]]:
+    """How many waited so long at most (`below`), and how many longer (`above`), for each of the seconds."""
+    for seconds in split_seconds:
+        short = happening.wait_ms <= seconds * 1000
+        for side, holds in (("below", short), ("above", sa.not_(short))):
+            yield sa.func.count(sa.case((sa.and_(happening.within(window, scope), holds), 1))).label(f"{side}_{seconds}")
+
+
+def _figures(connection: sa.Connection, select: sa.Select[Any], waits: Iterable[Happening], split_seconds: Sequence[int]) -> Row:
+    row = dict(connection.execute(select).mappings().one())
+    for each in waits:
+        times, total, least, most = (row.pop(f"{each.name}_{label}") for label in ("count", "total", "min", "max"))
+        row[each.name] = Wait(times, total or 0, least, most)
+    split = {seconds: {side: row.pop(f"{side}_{seconds}") for side in ("above", "below")} for seconds in split_seconds}
+    return row | {"split": split}

@@ -1,0 +1,71 @@
+"""All workers of a workspace at a moment: which activity each was in, and its attributes; and which of them a queue wants."""
+
+import json
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+import sqlalchemy as sa
+
+from projector import tables
+from projector.read.activities import activities, last_begun, there
+from projector.read.present import Present
+from projector.rows import Row
+from projector.tables import Instant
+from projector.taskrouter.expression import Expression, Unreadable, matches, parse
+
+
+def workers(present: Present, workspace_sid: str, at_ms: int) -> list[Row]:
+    """Every worker that was there, by Sid: `activity_sid` and `activity_name` (None where nobody had told), `available`, `attributes`."""
+    w = tables.worker.c
+    here = (w.workspace_sid == workspace_sid, w.first_seen_at <= sa.literal(at_ms, Instant), there(at_ms))
+    found = sa.select(w.worker_sid, w.friendly_name, w.attributes, w.attributes_since).where(*here).order_by(w.worker_sid)
+    rows = present.today.execute(found).all()
+    in_activity = {row["worker_sid"]: row for row in activities(present, workspace_sid, at_ms)}
+    changed = any(row.attributes_since is not None and row.attributes_since > at_ms for row in rows)
+    before = _attributes_before(present, workspace_sid, at_ms) if changed else {}
+    return [_worker(row, in_activity.get(row.worker_sid, {}), before, at_ms) for row in rows]
+
+
+def eligible(expression: Expression, among: Iterable[Row]) -> list[Row]:
+    """The workers whose attributes match."""
+    return [worker for worker in among if matches(expression, attributes_of(worker["attributes"]))]
+
+
+@lru_cache(maxsize=1024)
+def readable(text: str | None) -> Expression | None:
+    """A queue's TargetWorkers as an expression; None when nobody told it, or it cannot be read."""
+    try:
+        return None if text is None else parse(text)
+    except Unreadable:
+        return None
+
+
+@lru_cache(maxsize=16_384)  # each queue asks for the same workers' attributes
+def attributes_of(text: str | None) -> dict[str, Any]:
+    """A worker's or task's attributes, not to be changed; none where none are known, or where they are no object."""
+    told = json.loads(text) if text is not None else None
+    return told if isinstance(told, dict) else {}
+
+
+def _worker(row: Any, in_activity: Row, before: dict[str, str | None], at_ms: int) -> Row:
+    known = row.attributes_since is not None and row.attributes_since <= at_ms
+    return {
+        "worker_sid": row.worker_sid,
+        "friendly_name": row.friendly_name,
+        "activity_sid": in_activity.get("activity_sid"),
+        "activity_name": in_activity.get("activity_name_now") or in_activity.get("activity_name"),
+        "available": in_activity.get("available"),
+        "attributes": row.attributes if known else before.get(row.worker_sid),
+    }
+
+
+def _attributes_before(present: Present, workspace_sid: str, at_ms: int) -> dict[str, str | None]:
+    """The attributes that others followed since, by worker."""
+    w, past = tables.worker.c, tables.worker_attributes_span_past
+    same = sa.and_(past.c.workspace_sid == w.workspace_sid, past.c.worker_sid == w.worker_sid)
+    found = sa.select(w.worker_sid, past.c.attributes).join_from(tables.worker, past, same).where(
+        w.workspace_sid == workspace_sid, w.attributes_since > sa.literal(at_ms, Instant),
+        *last_begun(past, at_ms), past.c.ended_at > sa.literal(at_ms, Instant),
+    )  # fmt: skip
+    return {row.worker_sid: row.attributes for row in present.today.execute(found)}
