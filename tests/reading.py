@@ -72,13 +72,15 @@ class _Transport(HttpClient):
         self._web = web
 
     def request(
-        self, method: str, url: str, params: Any = None, data: Any = None, *_: Any, auth: Any = None, **__: Any
+        self, method: str, url: str, params: Any = None, data: Any = None, headers: Any = None, auth: Any = None, **_: Any
     ) -> Response:
         """Send it here, whatever host it names."""
         where = urlsplit(url)
         query = {name: value for name, value in (params or {}).items() if value is not None}
         path = f"{where.path}?{where.query}" if where.query else where.path
-        answer = self._web.open(path, method=method, query_string=query or None, data=data, auth=auth)
+        is_json = (headers or {}).get("Content-Type") == "application/json"
+        body = {"json": data} if is_json else {"data": data}
+        answer = self._web.open(path, method=method, query_string=query or None, auth=auth, **body)
         return Response(answer.status_code, answer.text)
 
 
