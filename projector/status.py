@@ -11,6 +11,7 @@ from projector.database import disposing, open_engine
 from projector.errors import LogMismatch
 from projector.log import Log
 from projector.log.entry import recorded_ms
+from projector.taskrouter.expression import readable
 from projector.taskrouter.fold import FOLD_VERSION
 
 
@@ -22,6 +23,7 @@ def progress(log: Log, engine: sa.Engine, now_ms: int) -> dict[str, Any]:
     with reading(engine) as connection:
         row = projected(connection)
         incomplete = connection.execute(sa.select(sa.func.count()).select_from(tables.incomplete_unit)).scalar_one()
+        unreadable = unreadable_queues(connection)
     check_position(log, row)
     end, waiting = log.end(), log.read(row.position, 1)
     lag_seconds = max(0.0, (now_ms - recorded_ms(waiting[0].state)) / 1000) if waiting else 0.0
@@ -32,7 +34,16 @@ def progress(log: Log, engine: sa.Engine, now_ms: int) -> dict[str, Any]:
         "lag_seconds": round(lag_seconds, 3),
         "incomplete_units": incomplete,
         "rebuild_due": rebuild_due(row),
+        "unreadable_target_workers": unreadable,
     }
+
+
+def unreadable_queues(connection: sa.Connection) -> list[str]:
+    """The queues (Sids) whose TargetWorkers is no expression we can read: who is eligible for them is not known."""
+    c = tables.task_queue.c
+    told = sa.select(c.task_queue_sid, c.target_workers).where(c.target_workers.is_not(None), c.deleted_at.is_(None))
+    found = connection.execute(told.order_by(c.task_queue_sid))
+    return [row.task_queue_sid for row in found if readable(row.target_workers) is None]
 
 
 def rebuild_due(row: Any) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy.engine import URL
 
+from projector.status import progress
 from tests.given import (
     ACCOUNT,
     WORKSPACE,
@@ -223,6 +224,8 @@ def test_a_queue_whose_workers_cannot_be_told_has_none_that_are_known(api: Api, 
     told = real_time(api, 10)
     assert [told[name] for name in ("total_eligible_workers", "total_available_workers", "activity_statistics")] == [None] * 3
     assert told["total_tasks"] == 1
+    named = [SUPPORT] if expression is not None else []
+    assert progress(api.log, api.engine, ms(20))["unreadable_target_workers"] == named
 
 
 def test_a_channel_leaves_its_own_tasks(api: Api) -> None:

@@ -39,5 +39,10 @@ def _progress() -> CollectorRegistry:
         return registry
     up.set(1)
     for name, value in progress.items():
-        Gauge(f"projector_{name}", f"{name} of /readyz.", registry=registry).set(float(value))
+        if isinstance(value, list):  # of Sids
+            each = Gauge(f"projector_{name}", f"{name} of /readyz, by Sid.", ["sid"], registry=registry)
+            for sid in value:
+                each.labels(sid).set(1)
+        else:
+            Gauge(f"projector_{name}", f"{name} of /readyz.", registry=registry).set(float(value))
     return registry

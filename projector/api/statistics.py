@@ -15,8 +15,9 @@ from projector.read.cumulative import Scope, Wait, Window
 from projector.read.durations import durations
 from projector.read.present import Present
 from projector.read.tasks import tasks
-from projector.read.workers import eligible, readable, workers
+from projector.read.workers import eligible, workers
 from projector.rows import Row
+from projector.taskrouter.expression import readable
 
 OF_ALL = ("created", "accepted", "rejected", "timed_out", "canceled", "rescinded")  # what is counted of reservations everywhere
 OF_COMBINED = ("wrapup", "completed")  # what …/Statistics counts besides (observed; the reference does not say what it is)

@@ -15,8 +15,8 @@ from projector import tables
 from projector.api.paging import Asked
 from projector.api.problems import invalid
 from projector.api.shapes import Row
-from projector.read.workers import attributes_of, readable
-from projector.taskrouter.expression import Expression, Unreadable, matches, parse
+from projector.read.workers import attributes_of
+from projector.taskrouter.expression import Expression, Unreadable, matches, parse, readable
 
 LOOK = 1_000
 

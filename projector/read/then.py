@@ -16,7 +16,6 @@ from projector.read.worker import worker
 from projector.rows import row_of, untouched
 from projector.taskrouter.callback import Unit
 
-
 Row: TypeAlias = Mapping[str, Any]
 
 

@@ -12,7 +12,7 @@ from projector.read.activities import activities, last_begun, there
 from projector.read.present import Present
 from projector.rows import Row
 from projector.tables import Instant
-from projector.taskrouter.expression import Expression, Unreadable, matches, parse
+from projector.taskrouter.expression import Expression, matches
 
 
 def workers(present: Present, workspace_sid: str, at_ms: int) -> list[Row]:
@@ -30,15 +30,6 @@ def workers(present: Present, workspace_sid: str, at_ms: int) -> list[Row]:
 def eligible(expression: Expression, among: Iterable[Row]) -> list[Row]:
     """The workers whose attributes match."""
     return [worker for worker in among if matches(expression, attributes_of(worker["attributes"]))]
-
-
-@lru_cache(maxsize=1024)
-def readable(text: str | None) -> Expression | None:
-    """A queue's TargetWorkers as an expression; None when nobody told it, or it cannot be read."""
-    try:
-        return None if text is None else parse(text)
-    except Unreadable:
-        return None
 
 
 @lru_cache(maxsize=16_384)  # each queue asks for the same workers' attributes

@@ -20,6 +20,7 @@ guess: `parse` says so, and whoever asked answers "unknown", not "nobody".
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from msgspec import Struct
@@ -84,6 +85,15 @@ def parse(text: str) -> Expression:
     if len(text) > MAX_LENGTH:
         raise Unreadable(f"It has {len(text)} characters; at most {MAX_LENGTH} are read.")
     return _Parser(_tokens(text)).whole()
+
+
+@lru_cache(maxsize=1024)  # the same few queues are asked about again and again
+def readable(text: str | None) -> Expression | None:
+    """A queue's TargetWorkers as an expression; None when nobody told it, or it cannot be read."""
+    try:
+        return None if text is None else parse(text)
+    except Unreadable:
+        return None
 
 
 def matches(expression: Expression, attributes: Mapping[str, Value]) -> bool:
