@@ -217,6 +217,18 @@ def test_eligibility_is_by_the_attributes_of_the_moment(api: Api) -> None:
     assert [told["realtime"]["total_workers"] for told in among] == [0, 1]
 
 
+def test_a_queue_wants_whom_it_wanted_then(api: Api) -> None:
+    """Its expression is that of the moment too, for statistics as for lists."""
+    changed = {"TaskQueueTargetExpression": "skills HAS 'b'", "TaskQueueSid": SUPPORT, "TaskQueueName": "Support"}
+    api.told(queue_created("support", "Support", "skills HAS 'a'"), worker("created", 1))
+    api.told(callback("task-queue.expression.updated", 100, **changed))
+    assert [real_time(api, at)["total_eligible_workers"] for at in (50, 150)] == [1, 0]
+    wanted = [api.sids("/Workers", "workers", TaskQueueSid=SUPPORT, AsOf=str(ms(at))) for at in (50, 150)]
+    assert wanted == [[sid("WK", "ann")], []]
+    wanting = [api.sids("/TaskQueues", "task_queues", WorkerSid=sid("WK", "ann"), AsOf=str(ms(at))) for at in (50, 150)]
+    assert wanting == [[SUPPORT], []]
+
+
 @pytest.mark.parametrize("expression", ["skills LIKE 'x'", None])
 def test_a_queue_whose_workers_cannot_be_told_has_none_that_are_known(api: Api, expression: str | None) -> None:
     """Null, not 0 and not an error."""

@@ -10,20 +10,37 @@ from msgspec import Struct
 
 from projector import tables
 from projector.api import shapes
+from projector.api.ordering import Order, Sorting, ordered
 from projector.api.paging import Asked
 from projector.api.problems import invalid
 from projector.api.shapes import Row, Shape
-from projector.api.wanted import Wanted, wanted_queues, wanted_tasks, wanted_workers
+from projector.api.wanted import Look, Wanted, wanted_queues, wanted_tasks, wanted_workers
 from projector.read.source import Source
+from projector.read.tasks import SHOWN_AFTER_END_MS
 from projector.read.then import reservation_then, task_then, thing_then, worker_then
 from projector.tables import Instant
 from projector.tables.current import RESERVATION_ENDED, TASK_ENDED
 
-SHOWN_AFTER_END_MS = 5 * 60 * 1000  # Twilio deletes ended tasks after five minutes
-
 Where: TypeAlias = sa.ColumnElement[bool]
-Filter: TypeAlias = Callable[[str, str], Where]  # parameter, its text → condition. Raises `Problem`
 Then: TypeAlias = Callable[[Source, Row, int], Row | None]  # what knows, today's row, the moment → the row then
+
+
+class Filter(Struct, frozen=True):
+    """A parameter that leaves the rows with certain values in a column: asked of the database for now, of each row for then."""
+
+    column: sa.ColumnElement[Any]
+    values: Callable[[str, str], tuple[Any, ...]]  # the parameter, its text → the values. Raises `Problem`
+    name: str = ""  # the column's, in a row
+
+    def where(self, parameter: str, text: str) -> Where:
+        """The condition."""
+        values = self.values(parameter, text)
+        among = self.column.in_([each for each in values if each is not None])
+        return sa.or_(among, self.column.is_(None)) if None in values else among
+
+    def holds(self, parameter: str, text: str, row: Row) -> bool:
+        """Whether a row has such a value."""
+        return row[self.name or str(self.column.key)] in self.values(parameter, text)
 
 
 class Resource(Struct, frozen=True):
@@ -36,39 +53,53 @@ class Resource(Struct, frozen=True):
     shape: Shape
     filters: Mapping[str, Filter] = {}
     ends: sa.ColumnElement[Any] | None = None  # when a row ended: then it leaves the list after a while
-    wanted: Callable[[sa.Connection, str, Mapping[str, str]], Iterator[Wanted]] | None = None  # filters that are expressions
+    wanted: Callable[[sa.Connection, str, Mapping[str, str], Look], Iterator[Wanted]] | None = (
+        None  # filters that are expressions
+    )
     alias: str | None = None  # a column whose value may stand for the Sid
     then: Then | None = None  # how it was at a moment; without, as what has no history
+    quiet: sa.ColumnElement[Any] | None = None  # an indexed moment, NULL like `ends`, and no earlier
+    orderings: Mapping[str, Sorting] = {}  # what `Ordering` may name
+    order: str = ""  # the one that stands when nothing is asked for
+    unknown: tuple[str, ...] = ()  # Twilio's filters by what no table holds
 
 
 def _equal(column: sa.ColumnElement[Any]) -> Filter:
-    return lambda _, text: column == text
+    return Filter(column, lambda _, text: (text,))
 
 
 def _among(column: sa.ColumnElement[Any]) -> Filter:
     """One value, or several with commas between."""
-    return lambda _, text: column.in_([each.strip() for each in text.split(",")])
+    return Filter(column, lambda _, text: tuple(each.strip() for each in text.split(",")))
 
 
 def _number(column: sa.ColumnElement[Any]) -> Filter:
-    def where(name: str, text: str) -> Where:
+    def values(name: str, text: str) -> tuple[int]:
         if not text.isascii() or not text.isdecimal() or len(text) > 18:
             raise invalid(name, text, "a whole number")
-        return column == int(text)
+        return (int(text),)
 
-    return where
+    return Filter(column, values)
 
 
-def _truth(column: sa.ColumnElement[Any]) -> Filter:
+def _truth(column: sa.ColumnElement[Any], name: str = "") -> Filter:
     """`true`, `1` and `yes` are true, anything else is false: so says the reference."""
-
-    def where(_: str, text: str) -> Where:
-        return column.is_(True) if text.lower() in ("true", "1", "yes") else sa.not_(sa.func.coalesce(column, sa.false()))
-
-    return where
+    return Filter(column, lambda _, text: (True,) if text.lower() in ("true", "1", "yes") else (False, None), name)
 
 
 _task, _worker, _reservation, _activity = tables.task.c, tables.worker.c, tables.reservation.c, tables.activity.c
+
+
+def _since(*columns: sa.Column[Any], moves: bool) -> Sorting:
+    """In order of a moment: the first of these that is known."""
+    names = [column.name for column in columns]
+    return Sorting(
+        sa.func.coalesce(*columns, type_=Instant), lambda row: next(row[name] for name in names if row[name] is not None), moves
+    )
+
+
+_CREATED = _since(_task.created_at, _task.first_seen_at, moves=False)
+_PRIORITY = Sorting(sa.func.coalesce(_task.priority, 0), lambda row: row["priority"] or 0)
 
 WORKSPACES = Resource(
     "", "workspaces", tables.workspace, "workspace_sid", shapes.workspace,
@@ -85,6 +116,7 @@ TASK_QUEUES = Resource(
     "TaskQueues", "task_queues", tables.task_queue, "task_queue_sid", shapes.task_queue,
     {"FriendlyName": _equal(tables.task_queue.c.friendly_name)},
     wanted=wanted_queues,
+    orderings={"DateUpdated": _since(tables.task_queue.c.updated_at, tables.task_queue.c.first_seen_at, moves=True)},
 )  # fmt: skip
 WORKFLOWS = Resource(
     "Workflows", "workflows", tables.workflow, "workflow_sid", shapes.workflow,
@@ -94,10 +126,11 @@ WORKERS = Resource(
     "Workers", "workers", tables.worker, "worker_sid", shapes.worker,
     {
         "FriendlyName": _equal(_worker.friendly_name), "ActivitySid": _equal(_worker.activity_sid),
-        "ActivityName": _equal(_worker.activity_name), "Available": _truth(_activity.available),
+        "ActivityName": _equal(_worker.activity_name), "Available": _truth(_activity.available, "activity_available"),
     },
     wanted=wanted_workers,
     then=worker_then,
+    orderings={"DateStatusChanged": _since(_worker.activity_since, _worker.first_seen_at, moves=True)},
 )  # fmt: skip
 TASKS = Resource(
     "Tasks", "tasks", tables.task, "task_sid", shapes.task,
@@ -109,6 +142,11 @@ TASKS = Resource(
     TASK_ENDED,
     wanted=wanted_tasks,
     then=task_then,
+    quiet=tables.TASK_QUIET,
+    # A task's VirtualStartTime is its creation, unless whoever created it said otherwise, which no callback tells.
+    orderings={"DateCreated": _CREATED, "Priority": _PRIORITY, "VirtualStartTime": _CREATED},
+    order="DateCreated",
+    unknown=("RoutingTarget", "HasAddons"),
 )  # fmt: skip
 TASK_RESERVATIONS = Resource(
     "Reservations", "reservations", tables.reservation, "reservation_sid", shapes.task_reservation,
@@ -137,15 +175,12 @@ def one(connection: sa.Connection, resource: Resource, *where: Where) -> Row | N
     return dict(found) if found is not None else None
 
 
-def some(connection: sa.Connection, resource: Resource, where: Sequence[Where], asked: Asked, limit: int) -> Sequence[Row]:
-    """Rows in the order of their Sids, from where the page begins; backwards for a page that ends before a key."""
-    sid = resource.table.c[resource.sid]
-    rows = _rows(resource).where(*where)
-    if asked.before is not None:
-        rows = rows.where(sid < asked.before).order_by(sid.desc())
-    else:
-        rows = (rows.where(sid > asked.after) if asked.after is not None else rows).order_by(sid)
-    return [dict(row) for row in connection.execute(rows.limit(limit)).mappings()]
+def some(
+    connection: sa.Connection, resource: Resource, where: Sequence[Where], order: Order, asked: Asked, limit: int
+) -> Sequence[Row]:
+    """Rows from where the page begins, each with its `place`; nearest first for a page that ends before one."""
+    rows = order.page(_rows(resource).where(*where), asked).limit(limit)
+    return [row | {"place": order.place(row)} for row in map(dict, connection.execute(rows).mappings())]
 
 
 def one_then(source: Source, resource: Resource, today: Row, at_ms: int) -> Row | None:
@@ -155,20 +190,81 @@ def one_then(source: Source, resource: Resource, today: Row, at_ms: int) -> Row 
     return resource.then(source, today, at_ms)
 
 
+def row_then(source: Source, at_ms: int, table: sa.Table, today: Row) -> Row | None:
+    """The same of a table's row: a queue or a worker that others are filtered by."""
+    return worker_then(source, today, at_ms) if table is tables.worker else thing_then(source, table, today, at_ms)
+
+
 def wants(parameters: Mapping[str, str], name: str) -> bool:
     """Whether the query asks for what is not shown otherwise (`Deleted`, `Ended`)."""
     return parameters.get(name, "").lower() == "true"
 
 
-def listed(resource: Resource, parameters: Mapping[str, str], now_ms: int) -> list[Where]:
-    """What the list shows, by what the query says. Raises `Problem`."""
-    where = [each(name, parameters[name]) for name, each in resource.filters.items() if parameters.get(name)]
+def order_asked(resource: Resource, parameters: Mapping[str, str]) -> Order:
+    """The order of the list: `Ordering`, else the resource's own, else by Sid. Raises `Problem`.
+
+    Of a moment that is gone rows can only be listed by what never changes: anything else would have to be read of all of them first.
+    """
+    text = parameters.get("Ordering", "")
+    order = ordered(
+        resource.table.c[resource.sid], resource.orderings, text or ("" if wants(parameters, "Ended") else resource.order)
+    )
+    if parameters.get("AsOf") and any(sorting.moves for sorting, _ in order.by):
+        raise invalid("Ordering", text, "an order by DateCreated, or leave it away: with AsOf there is no other")
+    return order
+
+
+def refuse_unknown(resource: Resource, parameters: Mapping[str, str]) -> None:
+    """A filter by what no table holds would leave nothing or everything: it is refused. Raises `Problem`."""
+    for name in resource.unknown:
+        if parameters.get(name):
+            raise invalid(name, parameters[name], "up: no table holds what it asks for")
+
+
+def listed(resource: Resource, parameters: Mapping[str, str], at_ms: int) -> list[Where]:
+    """What the list shows now, by what the query says. Raises `Problem`."""
+    where = [each.where(name, parameters[name]) for name, each in _filters(resource, parameters)]
     if "deleted_at" in resource.table.c and not wants(parameters, "Deleted"):
         where.append(resource.table.c.deleted_at.is_(None))
-    if resource.ends is not None and not wants(parameters, "Ended"):
-        lately = sa.literal(now_ms - SHOWN_AFTER_END_MS, Instant)
-        where.append(sa.or_(resource.ends.is_(None), resource.ends >= lately))
-    return where
+    return where + _lately(resource, parameters, at_ms)
+
+
+def listed_then(resource: Resource, parameters: Mapping[str, str], at_ms: int) -> list[Where]:
+    """Today's rows of all that the list may have shown at a moment: what is known of it then, `then_kept` asks of each."""
+    c, at = resource.table.c, sa.literal(at_ms, Instant)
+    where: list[Where] = [sa.or_(*(c[name] <= at for name in ("first_seen_at", "created_at") if name in c))]
+    if "deleted_at" in c:
+        where.append(sa.or_(c.deleted_at.is_(None), c.deleted_at > at))
+    return where + _lately(resource, parameters, at_ms)
+
+
+def then_kept(
+    source: Source, resource: Resource, parameters: Mapping[str, str], at_ms: int, wanted: Sequence[Wanted]
+) -> Callable[[Row], Row | None]:
+    """Today's row → the row then, if it was there and the query asks for it."""
+    filters = _filters(resource, parameters)
+
+    def then(today: Row) -> Row | None:
+        row = one_then(source, resource, today, at_ms)
+        if row is None or not all(each.holds(name, parameters[name], row) for name, each in filters):
+            return None
+        return dict(row) | {"place": today["place"]} if all(each(row) for each in wanted) else None
+
+    return then
+
+
+def _filters(resource: Resource, parameters: Mapping[str, str]) -> list[tuple[str, Filter]]:
+    return [(name, each) for name, each in resource.filters.items() if parameters.get(name)]
+
+
+def _lately(resource: Resource, parameters: Mapping[str, str], at_ms: int) -> list[Where]:
+    """That it lives, or ended a little before at most; unless `Ended=true`."""
+    if resource.ends is None or wants(parameters, "Ended"):
+        return []
+    lately = sa.literal(at_ms - SHOWN_AFTER_END_MS, Instant)
+    found = [sa.or_(resource.ends.is_(None), resource.ends > lately)]
+    # The same again, less exactly, by an index: else a list of few live tasks would read all that ever were.
+    return found if resource.quiet is None else [*found, sa.or_(resource.quiet.is_(None), resource.quiet > lately)]
 
 
 def _rows(resource: Resource) -> sa.Select[Any]:

@@ -2,13 +2,15 @@
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 
 import sqlalchemy as sa
 from flask import Blueprint, Response, g, jsonify, request
 
 from projector import tables
 from projector.api import paging
-from projector.api.asked import missing, now_ms, paged, readable_workspace, setting_of, when
+from projector.api.asked import missing, moment_asked, now_ms, paged, readable_workspace, setting_of, when
+from projector.api.events import serve_events
 from projector.api.keys import Key, Keys, Patience
 from projector.api.problems import Problem, invalid, not_authenticated, read_only, too_many_failures
 from projector.api.resources import (
@@ -21,16 +23,21 @@ from projector.api.resources import (
     Resource,
     Where,
     listed,
+    listed_then,
     named,
     one,
     one_then,
+    order_asked,
+    refuse_unknown,
+    row_then,
     some,
+    then_kept,
     wants,
 )
 from projector.api.shapes import Json, Row, worker_channel
 from projector.api.statistics_routes import serve_statistics
 from projector.api.store import Store
-from projector.api.wanted import only
+from projector.api.wanted import LOOK, Look, Wanted, kept
 from projector.errors import ProjectorError
 from projector.log import Log
 from projector.read.then import channels_then
@@ -46,6 +53,7 @@ def read_api(engine: sa.Engine, log: Log, keys: Keys) -> Blueprint:
     _authenticate(api, keys, Patience())
     _serve_workspaces(api, store)
     serve_statistics(api, store)
+    serve_events(api, store, log)
     for resource in WITHIN_WORKSPACE:
         _serve(api, store, resource)
     _serve_channels(api, store)
@@ -201,16 +209,43 @@ def _one(store: Store, resource: Resource, workspace_sid: str, sid: str, *where:
 
 
 def _list(store: Store, resource: Resource, where: list[Where], workspace_sid: str = "") -> Response:
-    asked, at_ms = paging.asked(request.args), now_ms()
-    shown = where + listed(resource, request.args, at_ms)
-    with store.looking() as connection:
-        wanted = list(resource.wanted(connection, workspace_sid, request.args)) if resource.wanted else []
+    """A page: as it is, or as it was (`AsOf`)."""
+    asked, at_ms = paging.asked(request.args), moment_asked("AsOf")
+    order = order_asked(resource, request.args)
+    refuse_unknown(resource, request.args)
+    if request.args.get("KnownAt"):
+        raise invalid("KnownAt", request.args["KnownAt"], "for one resource: a list is as all is known")
+    if at_ms is None:
+        with store.looking() as connection:
+            shown = where + listed(resource, request.args, now_ms())
+            wanted = _wanted(resource, connection, workspace_sid, _today)
+            fetch = partial(some, connection, resource, shown, order)
+            page = paging.page(asked, kept(partial(_if_all, wanted), fetch, LOOK) if wanted else fetch)
+            return _listed(store, resource, connection, asked, page, now_ms())
+    with store.knowing_all() as source:
+        shown = where + listed_then(resource, request.args, at_ms)
+        wanted = _wanted(resource, source.today, workspace_sid, partial(row_then, source, at_ms))
+        fetch = partial(some, source.today, resource, shown, order)
+        page = paging.page(asked, kept(then_kept(source, resource, request.args, at_ms, wanted), fetch, 0))
+        return _listed(store, resource, source.today, asked, page, at_ms)
 
-        def fetch(asked: paging.Asked, limit: int) -> Sequence[Row]:
-            return some(connection, resource, shown, asked, limit)
 
-        page = paging.page(asked, only(wanted, fetch, resource.sid))
-        workspaces = {row["workspace_sid"] for row in page.rows}
-        settings = {sid: setting_of(store, connection, sid, at_ms) for sid in workspaces}
+def _wanted(resource: Resource, connection: sa.Connection, workspace_sid: str, look: Look) -> list[Wanted]:
+    return list(resource.wanted(connection, workspace_sid, request.args, look)) if resource.wanted else []
+
+
+def _if_all(wanted: Sequence[Wanted], row: Row) -> Row | None:
+    return row if all(each(row) for each in wanted) else None
+
+
+def _today(_: sa.Table, row: Row) -> Row | None:
+    return row if row["deleted_at"] is None else None
+
+
+def _listed(
+    store: Store, resource: Resource, connection: sa.Connection, asked: paging.Asked, page: paging.Page, at_ms: int
+) -> Response:
+    workspaces = {row["workspace_sid"] for row in page.rows}
+    settings = {sid: setting_of(store, connection, sid, at_ms) for sid in workspaces}
     rows = [resource.shape(row, settings[row["workspace_sid"]]) for row in page.rows]
-    return paged(resource.key, resource.sid, asked, page, rows)
+    return paged(resource.key, "place", asked, page, rows)

@@ -5,6 +5,7 @@ Milliseconds become whole seconds here, and nowhere else.
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -15,6 +16,7 @@ from projector.read.cumulative import Scope, Wait, Window
 from projector.read.durations import durations
 from projector.read.present import Present
 from projector.read.tasks import tasks
+from projector.read.then import thing_then
 from projector.read.workers import eligible, workers
 from projector.rows import Row
 from projector.taskrouter.expression import readable
@@ -44,9 +46,10 @@ class Floor:
         """Those that were there."""
         return realtime.activities(self.present, self.workspace_sid, self.at_ms)
 
-    def eligible(self, queue: Row) -> list[Row] | None:
-        """The workers that a queue wants; None when nobody told which, or it cannot be read."""
-        expression = readable(queue["target_workers"])
+    def eligible(self, queue: Mapping[str, Any]) -> list[Row] | None:
+        """The workers that a queue (today's row) wanted; None when nobody told which, or it cannot be read."""
+        then = thing_then(self.present, tables.task_queue, queue, self.at_ms) if queue else None
+        expression = readable(then["target_workers"]) if then is not None else None
         return None if expression is None else eligible(expression, self.workers)
 
 
@@ -65,7 +68,7 @@ def of_workers(floor: Floor, among: Sequence[Row]) -> Json:
     return {"total_workers": len(among), "activity_statistics": realtime.of_workers(among, floor.activities)}
 
 
-def of_queue(floor: Floor, queue: Row, scope: Scope) -> Json:
+def of_queue(floor: Floor, queue: Mapping[str, Any], scope: Scope) -> Json:
     """Real-time, of a queue: its tasks, and the workers it wants."""
     wanted = floor.eligible(queue)
     return of_tasks(floor, scope) | {

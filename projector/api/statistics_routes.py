@@ -201,7 +201,7 @@ def _serve_queues(api: Blueprint, store: Store) -> None:
             }
             data = [
                 {"task_queue_sid": sid}
-                | of_queue(asked.floor, rows.get(sid, {"target_workers": None}), asked.scope(task_queue_sid=sid))
+                | of_queue(asked.floor, rows.get(sid, {}), asked.scope(task_queue_sid=sid))
                 for sid in sids
             ]
         return jsonify(

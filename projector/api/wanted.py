@@ -18,13 +18,14 @@ from projector.api.shapes import Row
 from projector.read.workers import attributes_of
 from projector.taskrouter.expression import Expression, Unreadable, matches, parse, readable
 
-LOOK = 1_000
+LOOK = 1_000  # rows at once
 
 Wanted: TypeAlias = Callable[[Row], bool]
+Look: TypeAlias = Callable[[sa.Table, Row], Row | None]  # today's row of a table → the row at the moment looked at
 Fetch: TypeAlias = Callable[[Asked, int], Sequence[Row]]
 
 
-def wanted_workers(connection: sa.Connection, workspace_sid: str, parameters: Mapping[str, str]) -> Iterator[Wanted]:
+def wanted_workers(connection: sa.Connection, workspace_sid: str, parameters: Mapping[str, str], look: Look) -> Iterator[Wanted]:
     """`TargetWorkersExpression`, `TaskQueueSid`, `TaskQueueName`. Raises `Problem`."""
     if text := parameters.get("TargetWorkersExpression"):
         expression = _given("TargetWorkersExpression", text)
@@ -32,18 +33,17 @@ def wanted_workers(connection: sa.Connection, workspace_sid: str, parameters: Ma
     c = tables.task_queue.c
     for name, column in (("TaskQueueSid", c.task_queue_sid), ("TaskQueueName", c.friendly_name)):
         if text := parameters.get(name):
-            found = sa.select(c.target_workers).where(c.workspace_sid == workspace_sid, column == text, c.deleted_at.is_(None))
-            told = connection.execute(found).scalars()
+            told = [
+                queue["target_workers"] for queue in _rows(connection, tables.task_queue, workspace_sid, look, column == text)
+            ]
             yield partial(_matches_any, [each for each in map(readable, told) if each is not None])
 
 
-def wanted_queues(connection: sa.Connection, workspace_sid: str, parameters: Mapping[str, str]) -> Iterator[Wanted]:
+def wanted_queues(connection: sa.Connection, workspace_sid: str, parameters: Mapping[str, str], look: Look) -> Iterator[Wanted]:
     """`WorkerSid`, `EvaluateWorkerAttributes`: the queues that want such a worker. Raises `Problem`."""
-    c = tables.worker.c
     if text := parameters.get("WorkerSid"):
-        found = sa.select(c.attributes).where(c.workspace_sid == workspace_sid, c.worker_sid == text, c.deleted_at.is_(None))
-        worker = connection.execute(found).one_or_none()
-        yield partial(_wants, attributes_of(worker.attributes) if worker is not None else None)
+        found = _rows(connection, tables.worker, workspace_sid, look, tables.worker.c.worker_sid == text)
+        yield partial(_wants, attributes_of(found[0]["attributes"]) if found else None)
     if text := parameters.get("EvaluateWorkerAttributes"):
         try:
             told = json.loads(text)
@@ -54,29 +54,32 @@ def wanted_queues(connection: sa.Connection, workspace_sid: str, parameters: Map
         yield partial(_wants, told)
 
 
-def wanted_tasks(_: sa.Connection, __: str, parameters: Mapping[str, str]) -> Iterator[Wanted]:
+def wanted_tasks(_: sa.Connection, __: str, parameters: Mapping[str, str], ___: Look) -> Iterator[Wanted]:
     """`EvaluateTaskAttributes`: the tasks whose attributes match. Raises `Problem`."""
     if text := parameters.get("EvaluateTaskAttributes"):
         expression = _given("EvaluateTaskAttributes", text)
         yield partial(_matches_any, [expression])
 
 
-def only(wanted: Sequence[Wanted], fetch: Fetch, key: str) -> Fetch:
-    """The same rows without those that are not wanted."""
-    if not wanted:
-        return fetch
+def kept(keep: Callable[[Row], Row | None], fetch: Fetch, look: int) -> Fetch:
+    """Of the rows, looked at so many at once, what is kept of them."""
 
     def fetched(asked: Asked, limit: int) -> Sequence[Row]:
         found: list[Row] = []
-        while len(found) < limit and (rows := fetch(asked, LOOK)):
-            found += [row for row in rows if all(each(row) for each in wanted)]
-            last = str(rows[-1][key])
-            asked = (
-                Asked(asked.size, asked.number, None, last) if asked.before is not None else Asked(asked.size, asked.number, last)
-            )
+        while len(found) < limit and (rows := fetch(asked, max(look, limit))):
+            found += [row for row in map(keep, rows) if row is not None]
+            place = rows[-1]["place"]
+            before, after = (place, None) if asked.before is not None else (None, place)
+            asked = Asked(asked.size, asked.number, after, before)
         return found[:limit]
 
     return fetched
+
+
+def _rows(connection: sa.Connection, table: sa.Table, workspace_sid: str, look: Look, where: sa.ColumnElement[bool]) -> list[Row]:
+    """Queues or workers that are there at the moment looked at."""
+    found = connection.execute(sa.select(table).where(table.c.workspace_sid == workspace_sid, where)).mappings()
+    return [row for today in found.all() if (row := look(table, dict(today))) is not None]
 
 
 def _matches_any(expressions: Sequence[Expression], row: Row) -> bool:

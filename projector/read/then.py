@@ -2,6 +2,7 @@
 
 Each takes today's row, which names it, and gives None where it was not there yet or deleted by then. Names of workers, queues and
 workflows are as sent then; those of things that have no history (activities, queues, workflows, channels, workspaces) as they are now.
+A queue's TargetWorkers are those of then.
 """
 
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Any, TypeAlias
 import sqlalchemy as sa
 
 from projector import tables
+from projector.project import history
 from projector.read.source import Source, deleted_by, state_at
 from projector.read.task import reservation, task
 from projector.read.worker import worker
@@ -81,7 +83,17 @@ def thing_then(source: Source, table: sa.Table, today: Row, at_ms: int) -> Row |
         return None
     told = state_at(source, unit, at_ms)
     own = row_of(told.head) if told else untouched(table)
-    return dict(today) | {name: value for name, value in own.items() if name not in table.primary_key.columns}
+    then = dict(today) | {name: value for name, value in own.items() if name not in table.primary_key.columns}
+    return then | ({"target_workers": _target_workers(source, unit, today, at_ms)} if table is tables.task_queue else {})
+
+
+def _target_workers(source: Source, unit: Unit, today: Row, at_ms: int) -> str | None:
+    """A queue's TargetWorkers, as its own callbacks tell them: the last by then, else the first ever; as its row has it where none does."""
+    told = [each.callback for each in history(source.log, unit, source.position)]
+    told = sorted((each for each in told if each.fields.task_queue_target_expression), key=lambda each: each.order)
+    by_then = [each for each in told if each.at_ms <= at_ms]
+    found = by_then[-1] if by_then else told[0] if told else None
+    return today["target_workers"] if found is None else found.fields.task_queue_target_expression
 
 
 def _like(today: Row) -> dict[str, Any]:

@@ -1,0 +1,85 @@
+"""The order of a list, and the place of a row in it: what a page's token holds, so that a page begins right behind a row whatever
+came or went meanwhile.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from msgspec import Struct
+
+from projector.api.paging import Asked
+from projector.api.problems import invalid
+from projector.api.shapes import Row
+
+
+class Sorting(Struct, frozen=True):
+    """An attribute that a list can be in order of; never null. `moves`: it changes in the life of a row."""
+
+    column: sa.ColumnElement[Any]
+    of_row: Callable[[Row], int]
+    moves: bool = True
+
+
+class Order(Struct, frozen=True):
+    """By some attributes, descending or not, and at last by Sid."""
+
+    sid: sa.ColumnElement[Any]
+    by: tuple[tuple[Sorting, bool], ...] = ()
+
+    def place(self, row: Row) -> str:
+        """Where the row stands: its Sid, or, in another order, all that decides."""
+        sid = str(row[str(self.sid.key)])
+        if not self.by:
+            return sid
+        told = json.dumps([*(sorting.of_row(row) for sorting, _ in self.by), sid], separators=(",", ":"))
+        return base64.urlsafe_b64encode(told.encode()).decode()
+
+    def page(self, select: sa.Select[Any], asked: Asked) -> sa.Select[Any]:
+        """The rows from where the page begins, in order; backwards for one that ends before a place. Raises `Problem`."""
+        backwards = asked.before is not None
+        place = asked.before if backwards else asked.after
+        columns = [(sorting.column, descending != backwards) for sorting, descending in self.by] + [(self.sid, backwards)]
+        if place is not None:
+            select = select.where(_beyond(columns, self._values(place)))
+        return select.order_by(*(column.desc() if descending else column for column, descending in columns))
+
+    def _values(self, place: str) -> Sequence[Any]:
+        if not self.by:
+            return [place]
+        try:
+            told = json.loads(base64.urlsafe_b64decode(place.encode()))
+        except (ValueError, binascii.Error, RecursionError) as error:
+            raise invalid("PageToken", place, "one that a page's `meta` holds") from error
+        kinds = [int] * len(self.by) + [str]
+        if not isinstance(told, list) or [type(each) for each in told] != kinds or any(abs(n) >= 2**53 for n in told[:-1]):
+            raise invalid("PageToken", place, "one that a page's `meta` holds, for the same Ordering")
+        return told
+
+
+def ordered(sid: sa.ColumnElement[Any], sortings: Mapping[str, Sorting], text: str) -> Order:
+    """`Ordering`: `Priority:desc,DateCreated:asc`. Raises `Problem`."""
+    by = []
+    for each in text.split(",") if text else ():
+        name, _, direction = each.strip().partition(":")
+        if name not in sortings or direction not in ("", "asc", "desc"):
+            wanted = (
+                f"{' or '.join(sortings)}, :asc or :desc, with commas between" if sortings else "no order: there is none here"
+            )
+            raise invalid("Ordering", text, wanted)
+        by.append((sortings[name], direction == "desc"))
+    return Order(sid, tuple(by))
+
+
+def _beyond(columns: Sequence[tuple[sa.ColumnElement[Any], bool]], values: Sequence[Any]) -> sa.ColumnElement[bool]:
+    """That a row comes after these values, in the order of these columns."""
+    cases: list[sa.ColumnElement[bool]] = []
+    same: list[sa.ColumnElement[bool]] = []
+    for (column, descending), value in zip(columns, values, strict=True):
+        there = sa.literal(value, column.type)
+        cases.append(sa.and_(*same, column < there if descending else column > there))
+        same.append(column == there)
+    return sa.or_(*cases)
