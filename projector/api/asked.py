@@ -72,14 +72,14 @@ def missing() -> Problem:
     return not_found(request.path.removeprefix("/v1"))
 
 
-def window_asked(at_ms: int) -> Window:
+def window_asked(at_ms: int, minutes_usual: int = MINUTES) -> Window:
     """The window of a query seen from a moment: `StartDate`, `EndDate`, `Minutes`. Raises `Problem`."""
     start_ms, end_ms, minutes = moment_asked("StartDate"), moment_asked("EndDate"), request.args.get("Minutes")
     if start_ms is not None and minutes:
         raise invalid("Minutes", minutes, "without StartDate: both say where the window begins")
     end_ms = at_ms if end_ms is None else end_ms
     if start_ms is None:
-        start_ms = end_ms - 60_000 * paging.number_asked(request.args, "Minutes", MINUTES, 1, MINUTES_MAX)
+        start_ms = end_ms - 60_000 * paging.number_asked(request.args, "Minutes", minutes_usual, 1, MINUTES_MAX)
     if start_ms > end_ms:
         raise invalid("StartDate", request.args.get("StartDate", ""), f"a moment before the window's end, {instant(end_ms)}")
     return Window(start_ms, end_ms)

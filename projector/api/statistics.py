@@ -11,9 +11,10 @@ import sqlalchemy as sa
 
 from projector import tables
 from projector.api.shapes import Json, instant
-from projector.read import cumulative, realtime
+from projector.read import cumulative, performance, realtime
 from projector.read.cumulative import Scope, Wait, Window
 from projector.read.durations import durations
+from projector.read.occupancy import occupancy
 from projector.read.present import Present
 from projector.read.tasks import tasks
 from projector.read.then import thing_then
@@ -118,6 +119,32 @@ def wait(told: Wait) -> Json:
         "min": None if told.min_ms is None else told.min_ms // 1000,
         "max": None if told.max_ms is None else told.max_ms // 1000,
         "total": told.total_ms // 1000,
+    }
+
+
+def performed(connection: sa.Connection, window: Window, scope: Scope, thresholds: Sequence[int], short_abandon: int) -> Json:
+    """What Twilio does not count of a workspace, queue or workflow: percentiles and service levels."""
+    left = performance.left(connection, window, scope)
+    return _dates(window) | {
+        "durations": spread_seconds(performance.spreads(connection, window, scope)),
+        "service_levels": [performance.service_level(left, each, short_abandon) for each in thresholds],
+    }  # fmt: skip
+
+
+def busy(connection: sa.Connection, window: Window, scope: Scope) -> Json:
+    """The same of a worker: percentiles of its handling, and occupancy both ways."""
+    told = occupancy(connection, window, scope)
+    seconds = {name.removesuffix("_ms"): told[name] // 1000 for name in ("handling_ms", "on_duty_ms", "used_ms", "offered_ms")}
+    ratios = {name: told[name] for name in ("occupancy", "weighted_occupancy")}
+    spreads = performance.spreads_of_offers(connection, window, scope)
+    return _dates(window) | {"durations": spread_seconds(spreads), "occupancy": seconds | ratios}
+
+
+def spread_seconds(spreads: Mapping[str, Row]) -> Json:
+    """Whole seconds."""
+    return {
+        name: {key: value if key == "count" or value is None else value // 1000 for key, value in told.items()}
+        for name, told in spreads.items()
     }
 
 

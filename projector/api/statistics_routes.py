@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from flask import Blueprint, Response, jsonify, request
@@ -12,14 +12,18 @@ from projector import tables
 from projector.api import paging
 from projector.api.asked import missing, moment_asked, now_ms, own_url, paged, readable_workspace, setting_of, window_asked
 from projector.api.problems import invalid
+from projector.api.resources import wants
 from projector.api.shapes import Json, Setting
 from projector.api.statistics import Floor, handled, of_queue, of_tasks, of_workers, worked
 from projector.api.store import Store
-from projector.read.cumulative import Scope
+from projector.read import realtime
+from projector.read.cumulative import Happening, Scope
+from projector.read.explained import MOST, explained, explained_spells
 from projector.read.present import Present
 from projector.rows import Row
 
-SPLITS = 100  # thresholds at once
+THRESHOLDS = 100  # at once
+T = TypeVar("T")
 BOTH, CUMULATIVE, REAL_TIME = "Statistics", "CumulativeStatistics", "RealTimeStatistics"
 QUEUE_SID = re.compile(r"WQ[0-9a-fA-F]{32}")
 
@@ -32,7 +36,7 @@ class Asked:
         self.window = window_asked(setting.at_ms)
         self.floor = Floor(present, workspace_sid, setting.at_ms)
         self.floor_then = Floor(present, workspace_sid, self.window.end_ms)  # for who was eligible at the window's end
-        self.split_seconds = _split_seconds()
+        self.split_seconds = numbers_asked("SplitByWaitTime")
 
     def scope(self, **of: str | None) -> Scope:
         """Whose figures."""
@@ -40,7 +44,23 @@ class Asked:
 
     def cumulative(self, scope: Scope, *, combined: bool) -> Json:
         """Of tasks and reservations."""
-        return handled(self.connection, self.window, scope, self.split_seconds, combined=combined)
+        return handled(self.connection, self.window, scope, self.split_seconds, combined=combined) | self.explain(scope)
+
+    def worked(self, scope: Scope, among: list[str] | None, *, combined: bool) -> Json:
+        """Of workers (or of those among them): reservations, and how long they were in each activity."""
+        told = worked(self.connection, self.window, scope, among, combined=combined)
+        explained = self.explain(scope, of_tasks=(), of_visits=())
+        if explained:
+            spells = _few(explained_spells(self.floor.present, self.window, scope, among))
+            explained["explain"]["activity_durations"] = [_dated(row) for row in spells]
+        return told | explained
+
+    def explain(self, scope: Scope, **happenings: tuple[Happening, ...]) -> Json:
+        """`Explain=true`: the callbacks behind each figure. Raises `Problem`."""
+        if not wants(request.args, "Explain"):
+            return {}
+        found = _few(explained(self.floor.present, self.window, scope, **happenings))
+        return {"explain": {figure: [_dated(row) for row in rows] for figure, rows in found.items()}}
 
     def rows(self, table: sa.Table, *where: Any, since_ms: int | None = None) -> list[Row]:
         """The workspace's queues, workflows or workers that were there at some time since a moment (the one asked for), by Sid."""
@@ -58,6 +78,17 @@ class Asked:
         if not found:
             raise missing()
         return found[0]
+
+
+def _few(found: T | None) -> T:
+    """What is behind the figures, if it is not too much to be looked up. Raises `Problem`."""
+    if found is None:
+        raise invalid("Explain", "true", f"for a narrower window: behind one of its figures are more than {MOST} callbacks")
+    return found
+
+
+def _dated(row: Row) -> Json:
+    return {"at": tables.iso(row["at_ms"])} | {name: value for name, value in row.items() if name != "at_ms"}
 
 
 class Figures(Struct, frozen=True):
@@ -88,21 +119,29 @@ def serve_statistics(api: Blueprint, store: Store) -> None:
     _serve_queues(api, store)
 
 
+def serve_figures(api: Blueprint, store: Store, path: str, figures: Callable[[Asked, str], Json]) -> None:
+    """One URL below the workspace's, answered by figures and whose they are."""
+
+    def answer(workspace_sid: str, sid: str = "") -> Response:
+        with store.knowing_all() as present:
+            asked = _asked(store, present, workspace_sid)
+            told = figures(asked, sid)
+        return jsonify({"account_sid": asked.setting.account_sid, "workspace_sid": workspace_sid, "url": own_url()} | told)
+
+    api.add_url_rule(f"/Workspaces/<workspace_sid>{path}", path.lstrip("/"), answer)
+
+
 def _serve(
     api: Blueprint, store: Store, path: str, kinds: tuple[str, ...], figures: Callable[[Asked, str, str], Figures]
 ) -> None:
-    """One URL for each kind of figures, below the workspace's."""
+    """One URL for each kind of figures."""
     for kind in kinds:
 
-        def answer(workspace_sid: str, sid: str = "", kind: str = kind) -> Response:
-            with store.knowing_all() as present:
-                asked = _asked(store, present, workspace_sid)
-                found = figures(asked, sid, kind)
-                told = found.of_kind(kind)
-            known = {"account_sid": asked.setting.account_sid, "workspace_sid": workspace_sid, "url": own_url()}
-            return jsonify(known | found.of | told)
+        def of_kind(asked: Asked, sid: str, kind: str = kind) -> Json:
+            found = figures(asked, sid, kind)
+            return found.of | found.of_kind(kind)
 
-        api.add_url_rule(f"/Workspaces/<workspace_sid>{path}/{kind}", f"{path}/{kind}", answer)
+        serve_figures(api, store, f"{path}/{kind}", of_kind)
 
 
 def _asked(store: Store, present: Present, workspace_sid: str) -> Asked:
@@ -119,7 +158,11 @@ def _of_workspace(asked: Asked) -> Figures:
     return Figures(
         {},
         lambda combined: asked.cumulative(scope, combined=combined),
-        lambda: of_tasks(asked.floor, scope) | of_workers(asked.floor, asked.floor.workers),
+        lambda: (
+            of_tasks(asked.floor, scope)
+            | of_workers(asked.floor, asked.floor.workers)
+            | _explain(asked, scope, asked.floor.workers)
+        ),
     )
 
 
@@ -128,7 +171,7 @@ def _of_queue(asked: Asked, sid: str, kind: str) -> Figures:
     return Figures(
         {"task_queue_sid": sid},
         lambda combined: asked.cumulative(scope, combined=combined),
-        lambda: of_queue(asked.floor, queue, scope),
+        lambda: of_queue(asked.floor, queue, scope) | _explain(asked, scope, asked.floor.eligible(queue) or []),
     )
 
 
@@ -138,14 +181,14 @@ def _of_workflow(asked: Asked, sid: str, kind: str) -> Figures:
     return Figures(
         {"workflow_sid": sid},
         lambda combined: asked.cumulative(scope, combined=combined),
-        lambda: of_tasks(asked.floor, scope),
+        lambda: of_tasks(asked.floor, scope) | _explain(asked, scope, []),
     )
 
 
 def _of_worker(asked: Asked, sid: str, kind: str) -> Figures:
     asked.row(tables.worker, sid, kind)
     scope = asked.scope(worker_sid=sid)
-    return Figures({"worker_sid": sid}, lambda combined: worked(asked.connection, asked.window, scope, None, combined=combined))
+    return Figures({"worker_sid": sid}, lambda combined: asked.worked(scope, None, combined=combined))
 
 
 def _of_workers(asked: Asked, kind: str) -> Figures:
@@ -159,9 +202,23 @@ def _of_workers(asked: Asked, kind: str) -> Figures:
 
     def cumulative(combined: bool) -> Json:
         sids = None if queue is None else [worker["worker_sid"] for worker in among(asked.floor_then)]
-        return worked(asked.connection, asked.window, scope, sids, combined=combined)
+        return asked.worked(scope, sids, combined=combined)
 
-    return Figures({}, cumulative, lambda: of_workers(asked.floor, among(asked.floor)))
+    def real_time() -> Json:
+        workers = among(asked.floor)
+        return of_workers(asked.floor, workers) | _explain(asked, None, workers)
+
+    return Figures({}, cumulative, real_time)
+
+
+def _explain(asked: Asked, scope: Scope | None, workers: list[Row]) -> Json:
+    """`Explain=true`: of each task and worker counted, the callback that it was last heard of by, or that told its activity."""
+    if not wants(request.args, "Explain"):
+        return {}
+    tasks = realtime.of_scope(asked.floor.tasks, scope) if scope is not None else []
+    by_task = [{"task_sid": row["task_sid"], "status": row["status"], "event_sid": row["last_event_sid"]} for row in tasks]
+    told = ("worker_sid", "activity_sid", "event_sid")
+    return {"explain": {"tasks": by_task, "workers": [{name: row[name] for name in told} for row in workers]}}
 
 
 def _queue_asked(asked: Asked, kind: str) -> Row | None:
@@ -200,8 +257,7 @@ def _serve_queues(api: Blueprint, store: Store) -> None:
                 row["task_queue_sid"]: row for row in asked.rows(tables.task_queue, tables.task_queue.c.task_queue_sid.in_(sids))
             }
             data = [
-                {"task_queue_sid": sid}
-                | of_queue(asked.floor, rows.get(sid, {}), asked.scope(task_queue_sid=sid))
+                {"task_queue_sid": sid} | of_queue(asked.floor, rows.get(sid, {}), asked.scope(task_queue_sid=sid))
                 for sid in sids
             ]
         return jsonify(
@@ -228,12 +284,12 @@ def _queue_sids() -> list[str]:
     return list(dict.fromkeys(told))
 
 
-def _split_seconds() -> tuple[int, ...]:
-    """`SplitByWaitTime`: seconds, with commas between. Raises `Problem`."""
-    text = request.args.get("SplitByWaitTime")
+def numbers_asked(name: str) -> tuple[int, ...]:
+    """Seconds, with commas between; none where nothing is asked for. Raises `Problem`."""
+    text = request.args.get(name)
     if not text:
         return ()
     told = [each.strip() for each in text.split(",")]
-    if len(told) > SPLITS or not all(each.isascii() and each.isdecimal() and len(each) <= 9 for each in told):
-        raise invalid("SplitByWaitTime", text, f"up to {SPLITS} whole numbers of seconds with commas between: 5,20,60")
+    if len(told) > THRESHOLDS or not all(each.isascii() and each.isdecimal() and len(each) <= 9 for each in told):
+        raise invalid(name, text, f"up to {THRESHOLDS} whole numbers of seconds with commas between: 5,20,60")
     return tuple(dict.fromkeys(int(each) for each in told))

@@ -58,10 +58,20 @@ class Happening(Struct, frozen=True):
 
     name: str
     at: sa.ColumnElement[Any]
-    told_by: str  # the EventType of the callback that tells it
+    told_by: tuple[str, ...]  # the EventTypes of the callbacks that may tell it
     queue: sa.ColumnElement[Any]  # whose figure it is
     only: tuple[Where, ...] = ()
     since: sa.ColumnElement[Any] | None = None  # from when on it was waited for
+
+    @property
+    def task_sid(self) -> sa.ColumnElement[Any]:
+        """Whose it is."""
+        return self.queue.table.c.task_sid  # type: ignore[no-any-return]
+
+    @property
+    def reservation_sid(self) -> sa.ColumnElement[Any] | None:
+        """Whose it is, where it is a reservation's."""
+        return self.queue.table.c.get("reservation_sid")  # type: ignore[no-any-return]
 
     @property
     def wait_ms(self) -> sa.ColumnElement[int]:
@@ -78,65 +88,60 @@ _TOLD = ("workspace_sid", "task_sid", "task_queue_sid", "workflow_sid", "reason"
          "canceled_at", "deleted_at", "visit_n", "visit_queue_sid", "visit_since", "visit_ended_at", "visit_outcome",
          "visit_event_sid")  # fmt: skip
 _touched = sa.table("touched", *(sa.column(name, tables.task.c[name].type) for name in _TOLD))  # the tasks a window looks at
-_offer, _task = tables.reservation.c, _touched.c
+OFFER, TASK = tables.reservation.c, _touched.c
 _visits = sa.table(
-    "visit",
-    sa.column("task_sid", SID),
-    sa.column("task_queue_sid", SID),
-    sa.column("queue_before", SID),
-    sa.column("started_at", Instant),
-    sa.column("ended_at", Instant),
-    sa.column("outcome", sa.Text),
-    sa.column("event_sid", SID),
-)
-_visit = _visits.c  # fmt: skip
+    "visit", sa.column("task_sid", SID), sa.column("task_queue_sid", SID), sa.column("queue_before", SID), sa.column("queue_after", SID),
+    sa.column("started_at", Instant), sa.column("ended_at", Instant), sa.column("outcome", sa.Text), sa.column("event_sid", SID),
+    sa.column("with_task", sa.Boolean),  # it ended because its task did
+)  # fmt: skip
+VISIT = _visits.c
 
 ENDS = {"timed_out": "timeout"}  # figure → the word of its EventType, where it is another
 OFFERED = tuple(
-    Happening(f"reservations_{what}", _offer[f"{what}_at"], f"reservation.{ENDS.get(what, what)}", _offer.task_queue_sid)
+    Happening(f"reservations_{what}", OFFER[f"{what}_at"], (f"reservation.{ENDS.get(what, what)}",), OFFER.task_queue_sid)
     for what in ("created", "accepted", "rejected", "timed_out", "canceled", "rescinded", "wrapup", "completed")
 )
 ACCEPTED = Happening(
-    "wait_duration_until_accepted", _offer.accepted_at, "reservation.accepted", _offer.task_queue_sid, since=_task.created_at
+    "wait_duration_until_accepted", OFFER.accepted_at, ("reservation.accepted",), OFFER.task_queue_sid, since=TASK.created_at
 )
 FIRST_ACCEPTED = Happening(
-    "reservations_accepted", _offer.accepted_at, "reservation.accepted", _offer.task_queue_sid,
-    (_offer.accepted_at == _task.first_accepted_at,), _task.created_at,
+    "reservations_accepted", OFFER.accepted_at, ("reservation.accepted",), OFFER.task_queue_sid,
+    (OFFER.accepted_at == TASK.first_accepted_at,), TASK.created_at,
 )  # fmt: skip
 CANCELED = Happening(
-    "wait_duration_until_canceled", _task.canceled_at, "task.canceled", _task.task_queue_sid, since=_task.created_at
+    "wait_duration_until_canceled", TASK.canceled_at, ("task.canceled",), TASK.task_queue_sid, since=TASK.created_at
 )
 ENDED = (
-    Happening("tasks_created", _task.created_at, "task.created", _task.task_queue_sid),
-    Happening("tasks_canceled", _task.canceled_at, "task.canceled", _task.task_queue_sid),
-    Happening("tasks_completed", _task.completed_at, "task.completed", _task.task_queue_sid),
+    Happening("tasks_created", TASK.created_at, ("task.created",), TASK.task_queue_sid),
+    Happening("tasks_canceled", TASK.canceled_at, ("task.canceled",), TASK.task_queue_sid),
+    Happening("tasks_completed", TASK.completed_at, ("task.completed",), TASK.task_queue_sid),
     Happening(
-        "tasks_deleted", _task.deleted_at, "task.deleted", _task.task_queue_sid,
-        (_task.completed_at.is_(None), _task.canceled_at.is_(None)),
+        "tasks_deleted", TASK.deleted_at, ("task.deleted", "task.system-deleted"), TASK.task_queue_sid,
+        (TASK.completed_at.is_(None), TASK.canceled_at.is_(None)),
     ),
     Happening(
-        "tasks_timed_out_in_workflow", _task.canceled_at, "task.canceled", _task.task_queue_sid, (_task.reason == WORKFLOW_TIMEOUT,)
+        "tasks_timed_out_in_workflow", TASK.canceled_at, ("task.canceled",), TASK.task_queue_sid, (TASK.reason == WORKFLOW_TIMEOUT,)
     ),
 )  # fmt: skip
 VISITED = (
-    Happening("tasks_entered", _visit.started_at, "task-queue.entered", _visit.task_queue_sid),
+    Happening("tasks_entered", VISIT.started_at, ("task-queue.entered",), VISIT.task_queue_sid),
     Happening(
         "tasks_moved",
-        _visit.started_at,
-        "task-queue.entered",
-        _visit.queue_before,
-        (_visit.queue_before != _visit.task_queue_sid,),
+        VISIT.started_at,
+        ("task-queue.entered",),
+        VISIT.queue_before,
+        (VISIT.queue_before != VISIT.task_queue_sid,),
     ),
 )
 IN_QUEUE = Happening(
-    "wait_duration_in_queue_until_accepted", _visit.ended_at, "reservation.accepted", _visit.task_queue_sid,
-    (_visit.outcome == "accepted",), _visit.started_at,
+    "wait_duration_in_queue_until_accepted", VISIT.ended_at, ("reservation.accepted",), VISIT.task_queue_sid,
+    (VISIT.outcome == "accepted",), VISIT.started_at,
 )  # fmt: skip
 
 
 def of_reservations(connection: sa.Connection, window: Window, scope: Scope, split_seconds: Sequence[int] = ()) -> Row:
     """What became of reservations: counts, `tasks_assigned`, the wait until acceptance, and `split` (see `_split`)."""
-    assigned = sa.func.count(sa.distinct(sa.case((ACCEPTED.within(window, scope), _offer.task_sid)))).label("tasks_assigned")
+    assigned = sa.func.count(sa.distinct(sa.case((ACCEPTED.within(window, scope), OFFER.task_sid)))).label("tasks_assigned")
     columns = [*_counts(OFFERED, window, scope), assigned, *_waits(ACCEPTED, window, scope)]
     columns += _split(FIRST_ACCEPTED, window, scope, split_seconds)
     return _figures(connection, offers(window, scope).add_columns(*columns), (ACCEPTED,), split_seconds)
@@ -156,38 +161,43 @@ def of_visits(connection: sa.Connection, window: Window, scope: Scope) -> Row:
 
 def offers(window: Window, scope: Scope) -> sa.Select[Any]:
     """The reservations of the tasks the window looks at, with their tasks; no columns yet."""
-    same = sa.and_(_offer.workspace_sid == _task.workspace_sid, _offer.task_sid == _task.task_sid)
+    same = sa.and_(OFFER.workspace_sid == TASK.workspace_sid, OFFER.task_sid == TASK.task_sid)
     select = _from(_touched.join(tables.reservation, same), window, scope)
     if scope.workflow_sid is not None:
-        select = select.where(_offer.workflow_sid == scope.workflow_sid)
-    if scope.worker_name is not None:
-        w = tables.worker.c
-        named = sa.select(w.worker_sid).where(w.workspace_sid == scope.workspace_sid, w.friendly_name == scope.worker_name)
-        select = select.where(_offer.worker_sid.in_(named))
-    return select if scope.worker_sid is None else select.where(_offer.worker_sid == scope.worker_sid)
+        select = select.where(OFFER.workflow_sid == scope.workflow_sid)
+    return select.where(*_by_worker(scope))
 
 
 def ended(window: Window, scope: Scope) -> sa.Select[Any]:
     """The tasks the window looks at; no columns yet."""
     select = _from(_touched, window, scope)
-    return select if scope.workflow_sid is None else select.where(_task.workflow_sid == scope.workflow_sid)
+    return select if scope.workflow_sid is None else select.where(TASK.workflow_sid == scope.workflow_sid)
 
 
 def visits(window: Window, scope: Scope) -> sa.Select[Any]:
     """All visits of the tasks the window looks at, each with the queue of the one before; no columns yet."""
     p = tables.task_queue_span_past
-    same = sa.and_(p.c.workspace_sid == _task.workspace_sid, p.c.task_sid == _task.task_sid)
-    of = () if scope.workflow_sid is None else (_task.workflow_sid == scope.workflow_sid,)
+    same = sa.and_(p.c.workspace_sid == TASK.workspace_sid, p.c.task_sid == TASK.task_sid)
+    of = () if scope.workflow_sid is None else (TASK.workflow_sid == scope.workflow_sid,)
     past = sa.select(
-        p.c.task_sid, p.c.n, p.c.task_queue_sid, p.c.started_at, p.c.ended_at, p.c.outcome, p.c.event_sid
+        p.c.task_sid, p.c.n, p.c.task_queue_sid, p.c.started_at, p.c.ended_at, p.c.outcome, p.c.event_sid,
+        sa.false().label("with_task"),
     ).join_from(_touched, p, same)  # fmt: skip
+    # A visit that lasted ends with its task, but not before it began: a deletion's stamp may lie before.
+    task_ended = sa.func.coalesce(TASK.completed_at, TASK.canceled_at, TASK.deleted_at, type_=Instant)
+    ended_at = sa.func.coalesce(
+        TASK.visit_ended_at, sa.case((TASK.visit_since > task_ended, TASK.visit_since), else_=task_ended), type_=Instant
+    )
+    ends = ((TASK.completed_at, "completed"), (TASK.canceled_at, "canceled"), (TASK.deleted_at, "deleted"))
+    outcome = sa.func.coalesce(TASK.visit_outcome, sa.case(*((at.is_not(None), how) for at, how in ends)))
     last = sa.select(
-        _task.task_sid, _task.visit_n, _task.visit_queue_sid, _task.visit_since, _task.visit_ended_at, _task.visit_outcome,
-        _task.visit_event_sid,
-    ).where(_task.visit_since.is_not(None))  # fmt: skip
+        TASK.task_sid, TASK.visit_n, TASK.visit_queue_sid, TASK.visit_since, ended_at, outcome, TASK.visit_event_sid,
+        TASK.visit_ended_at.is_(None),
+    ).where(TASK.visit_since.is_not(None))  # fmt: skip
     every = sa.union_all(past.where(*of), last.where(*of)).subquery("every_visit").c
-    before = sa.func.lag(every.task_queue_sid).over(partition_by=every.task_sid, order_by=every.n)
-    visit = sa.select(*every, before.label("queue_before")).cte("visit")
+    in_order: dict[str, Any] = {"partition_by": every.task_sid, "order_by": every.n}
+    before, after = (each(every.task_queue_sid).over(**in_order) for each in (sa.func.lag, sa.func.lead))
+    visit = sa.select(*every, before.label("queue_before"), after.label("queue_after")).cte("visit")
     return _from(_visits, window, scope).add_cte(visit)
 
 
@@ -202,8 +212,21 @@ def _from(what: sa.FromClause, window: Window, scope: Scope) -> sa.Select[Any]:
     of = sa.select(*(c[name] for name in _TOLD)).where(c.workspace_sid == scope.workspace_sid, begun)
     if scope.task_channel is not None:
         of = of.where(sa.or_(c.task_channel_sid == scope.task_channel, c.task_channel_unique_name == scope.task_channel))
+    if by_worker := _by_worker(scope):  # few: their tasks are found by the index of a worker's load
+        r, earliest = tables.reservation.c, sa.literal(window.start_ms - LONGEST_MS, Instant)
+        lately = sa.or_(r.live_since.is_(None), sa.and_(r.live_since > earliest, r.live_since < longest))
+        offered = sa.select(r.task_sid).where(r.workspace_sid == scope.workspace_sid, *by_worker, lately)
+        of = of.where(c.task_sid.in_(offered))
     touched = sa.union_all(of.where(quiet.is_(None)), of.where(quiet >= start, quiet < longest)).cte("touched")
     return sa.select().select_from(what).add_cte(touched.prefix_with("MATERIALIZED", dialect="sqlite"))
+
+
+def _by_worker(scope: Scope) -> list[Where]:
+    """That a reservation is of the scope's worker, or of one with that name."""
+    w, worker_sid = tables.worker.c, tables.reservation.c.worker_sid
+    named = sa.select(w.worker_sid).where(w.workspace_sid == scope.workspace_sid, w.friendly_name == scope.worker_name)
+    where: list[Where] = [] if scope.worker_name is None else [worker_sid.in_(named)]
+    return where if scope.worker_sid is None else [*where, worker_sid == scope.worker_sid]
 
 
 def _counts(happenings: Iterable[Happening], window: Window, scope: Scope) -> list[sa.ColumnElement[Any]]:
