@@ -71,7 +71,7 @@ def application() -> Flask:
     end_with_parent()
     answer_later()
 
-    from projector.api import read_api
+    from projector.api import document_pages, read_api
     from projector.api.keys import Key, Keys
     from projector.database import open_engine
     from projector.log import open_log
@@ -83,6 +83,7 @@ def application() -> Flask:
     log, engine = open_log(config.database_url), open_engine(config.database_url)
     app = create_app(config, log, lambda now_ms: progress(log, engine, now_ms))
     keys = Keys(Key(name, secret, workspaces) for name, (secret, workspaces) in config.api_keys.items())
+    app.register_blueprint(document_pages)
     app.register_blueprint(read_api(open_engine(config.database_url, limit_seconds=READ_SECONDS), log, keys))
     return app
 

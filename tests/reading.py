@@ -12,7 +12,7 @@ from twilio.http.response import Response
 from twilio.rest import Client
 from werkzeug.test import TestResponse
 
-from projector.api import read_api
+from projector.api import document_pages, read_api
 from projector.api.keys import Key, Keys
 from projector.database import disposing, open_engine
 from projector.log import Log, open_log
@@ -29,8 +29,9 @@ class Api:
     def __init__(self, log: Log, engine: Any, keys: tuple[Key, ...]) -> None:
         self.log, self.engine = log, engine
         app = Flask(__name__)
+        app.register_blueprint(document_pages)
         app.register_blueprint(read_api(engine, log, Keys(keys)))
-        self.web = app.test_client()
+        self.app, self.web = app, app.test_client()
 
     def told(self, *callbacks: Parameters) -> "Api":
         """These arrive and are projected."""

@@ -51,7 +51,7 @@ def contract(tmp_path: Path) -> Contract:
 )
 def test_what_is_not_as_documented_is_found(contract: Contract, thing: dict[str, Any], problems: list[str]) -> None:
     """In one thing, and in a list of them."""
-    assert contract.gets() == ["/Things", "/Things/{Sid}"]
+    assert contract.gets() == ["/Things", "/Things/{Sid}", "/Things/Statistics"]
     assert contract.problems("/Things/{Sid}", thing) == problems
     in_list = [problem if problem.endswith("there") else f"things/1/{problem}" for problem in problems]
     good = {"sid": "WA0", "size": 0, "name": None}
@@ -65,6 +65,9 @@ SERVED = [
     "Workflows",
     "Workers",
     "Tasks",
+    "Events",
+    "Statistics",
+    "TaskQueues/{TaskQueueSid}/Statistics",
     "Workers/{WorkerSid}/Channels",
     "Tasks/{TaskSid}/Reservations",
 ]

@@ -10,6 +10,7 @@ from flask import Blueprint, Response, g, jsonify, request
 from projector import tables
 from projector.api import paging
 from projector.api.asked import missing, moment_asked, now_ms, paged, readable_workspace, setting_of, when
+from projector.api.beyond import serve_beyond
 from projector.api.events import serve_events
 from projector.api.keys import Key, Keys, Patience
 from projector.api.problems import Problem, invalid, not_authenticated, read_only, too_many_failures
@@ -37,6 +38,7 @@ from projector.api.resources import (
 from projector.api.shapes import Json, Row, worker_channel
 from projector.api.statistics_routes import serve_statistics
 from projector.api.store import Store
+from projector.api.tabular import as_asked
 from projector.api.wanted import LOOK, Look, Wanted, kept
 from projector.errors import ProjectorError
 from projector.log import Log
@@ -53,6 +55,7 @@ def read_api(engine: sa.Engine, log: Log, keys: Keys) -> Blueprint:
     _authenticate(api, keys, Patience())
     _serve_workspaces(api, store)
     serve_statistics(api, store)
+    serve_beyond(api, store)
     serve_events(api, store, log)
     for resource in WITHIN_WORKSPACE:
         _serve(api, store, resource)
@@ -60,6 +63,7 @@ def read_api(engine: sa.Engine, log: Log, keys: Keys) -> Blueprint:
     _serve_below(api, store, TASK_RESERVATIONS, TASKS)
     _serve_below(api, store, WORKER_RESERVATIONS, WORKERS)
     _refuse(api)
+    api.after_request(as_asked)
     return api
 
 

@@ -19,6 +19,11 @@ from projector.read.workers import attributes_of
 from projector.taskrouter.expression import Expression, Unreadable, matches, parse, readable
 
 LOOK = 1_000  # rows at once
+EXPRESSIONS = {  # resource → the parameters below that filter it
+    "Workers": ("TargetWorkersExpression", "TaskQueueSid", "TaskQueueName"),
+    "TaskQueues": ("WorkerSid", "EvaluateWorkerAttributes"),
+    "Tasks": ("EvaluateTaskAttributes",),
+}
 
 Wanted: TypeAlias = Callable[[Row], bool]
 Look: TypeAlias = Callable[[sa.Table, Row], Row | None]  # today's row of a table → the row at the moment looked at
