@@ -8,6 +8,7 @@
     handling.py    what a worker does with it  chores.py  what happens rarely
     center.py      `Floor`: begins them all and hands out what they say
     delivery.py    callbacks on their way: late, twice, signed and posted
+    diary.py       what truly happened, for who checks what is worked out from callbacks
 
 Shapes, orders and descriptions are those recorded from live accounts (2018, 2023); where nothing public is recorded, the
 reference page's; where that is silent, the mechanical guess, which the code says. All of it is invented data.

@@ -5,6 +5,7 @@ from random import Random
 
 from projector.floor.chores import chores
 from projector.floor.clock import Clock, Steps
+from projector.floor.diary import Diary
 from projector.floor.journey import arrivals
 from projector.floor.office import Office, Pace
 from projector.floor.shift import employ
@@ -45,10 +46,13 @@ class Floor:
         """The simulated time from which the rate is the one asked for, epoch milliseconds."""
         return self.start_ms + int(10 * self._pace.turn_ms)
 
-    def callbacks(self) -> Iterator[tuple[int, dict[str, str]]]:
-        """Every callback from the start, without end: when it is sent (epoch milliseconds, never going back), its parameters."""
+    def callbacks(self, diary: Diary | None = None) -> Iterator[tuple[int, dict[str, str]]]:
+        """Every callback from the start, without end: when it is sent (epoch milliseconds, never going back), its parameters.
+
+        `diary`, if one is given, is told what truly happens meanwhile.
+        """
         clock = Clock(self.start_ms)
-        office = Office(Random(self.seed), clock, self._pace, self.account_sid, self.workspace_sid)
+        office = Office(Random(self.seed), clock, self._pace, self.account_sid, self.workspace_sid, diary)
         clock.begin(_opening(office, self.workers))
         while True:
             clock.step()
@@ -64,12 +68,14 @@ def _opening(office: Office, workers: int) -> Steps:
         available = "true" if activity.available else "false"
         told = {"ActivitySid": activity.sid, "ActivityName": activity.name, "ActivityAvailable": available}
         office.say_of_thing("activity.created", told)
+        office.note("activity created", activity.sid, activity.name, "available" if activity.available else "")
     for channel in office.channels.values():
         yield office.pace.opening_ms
         office.say_of_thing("task-channel.created", channel_told(channel.sid, channel.unique_name, channel.name))
     for queue in office.queues:
         yield office.pace.opening_ms
         office.say_of_thing("task-queue.created", queue.told | {"OperatingUnitSid": office.operating_unit_sid})
+        office.note("task-queue created", queue.sid, queue.skill)
     yield office.pace.opening_ms
     office.say_of_thing("workflow.created", office.workflow_told)
     for number in range(workers):

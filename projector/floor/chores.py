@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from projector.floor.clock import Steps
-from projector.floor.office import Office
+from projector.floor.office import RESOURCES, Office
 from projector.floor.shift import describe, say_of_channel, set_capacity
 from projector.floor.things import CHAT, Told, channel_told, queue_told
 
@@ -71,7 +71,8 @@ def _edited_workspace(office: Office) -> None:
 
 def _spare_activity(office: Office) -> None:
     told = {"ActivitySid": office.sid("WA"), "ActivityName": "Training", "ActivityAvailable": "false"}
-    office.clock.begin(_spare(office, "activity", told, "updated", told | {"ActivityName": "Coaching"}))
+    truth = (("Training", ""), ("Coaching", ""))
+    office.clock.begin(_spare(office, "activity", told, "updated", told | {"ActivityName": "Coaching"}, truth))
 
 
 def _spare_channel(office: Office) -> None:
@@ -83,7 +84,7 @@ def _spare_queue(office: Office) -> None:
     sid, name = office.sid("WQ"), f"Campaign {office.random.randrange(10_000)}"
     told = queue_told(sid, name, "1==1") | {"OperatingUnitSid": office.operating_unit_sid}
     expression = {"TaskQueueTargetExpression": 'routing.skills HAS "sales"'}
-    office.clock.begin(_spare(office, "task-queue", told, "expression.updated", told | expression))
+    office.clock.begin(_spare(office, "task-queue", told, "expression.updated", told | expression, (("",), ("sales",))))
 
 
 def _spare_workflow(office: Office) -> None:
@@ -91,13 +92,19 @@ def _spare_workflow(office: Office) -> None:
     office.clock.begin(_spare(office, "workflow", told, "updated", told | {"WorkflowName": "Campaign 2"}))
 
 
-def _spare(office: Office, thing: str, told: Told, changes: str, changed: Told) -> Steps:
-    """Something is set up, changed, and removed, and never used in between."""
+def _spare(
+    office: Office, thing: str, told: Told, changes: str, changed: Told, truth: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+) -> Steps:
+    """Something is set up, changed, and removed, and never used in between. `truth`: what the diary is told of it before and after."""
+    sid = told[RESOURCES[thing][2]]
     office.say_of_thing(f"{thing}.created", told)
+    office.note(f"{thing} created", sid, *truth[0])
     yield office.random.expovariate(1 / office.pace.turn_ms)
     office.say_of_thing(f"{thing}.{changes}", changed)
+    office.note(f"{thing} changed", sid, *truth[1])
     yield office.random.expovariate(1 / office.pace.turn_ms)
     office.say_of_thing(f"{thing}.deleted", changed)
+    office.note(f"{thing} deleted", sid)
 
 
 CHORES: dict[Callable[[Office], None], float] = {  # and how often each is done, beside the others

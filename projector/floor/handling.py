@@ -43,6 +43,7 @@ def _purge(office: Office, reservation: Reservation) -> None:
     task = reservation.task
     task.changed()
     task.status = DELETED
+    office.note("task deleted", task.sid)
     office.release(reservation)
     office.say_of_task("task.system-deleted", task, "deleted by the system")
 
@@ -54,8 +55,10 @@ def closed(office: Office, reservation: Reservation) -> Steps:
         task.wrapping += 1
         wraps = task.wrapping == task.holders and not task.transferring and task.status not in OVER
         task.changed(WRAPPING if wraps else None)
+        office.note("reservation wrapup", reservation.sid)
         office.say_of_reservation("reservation.wrapup", reservation, "wrapup")
         if wraps:
+            office.note("task turned", task.sid, WRAPPING)
             office.say_of_task("task.wrapup", task, "wrapup")
         yield office.random.expovariate(1 / (WRAP_SHARE * office.pace.handle_ms(task.channel)))
         task.wrapping -= 1
@@ -64,6 +67,7 @@ def closed(office: Office, reservation: Reservation) -> Steps:
     task.changed(COMPLETED if completes else None)
     reservation.worker.changed()
     office.release(reservation)
+    office.note("reservation completed", reservation.sid)
     office.say_of_reservation("reservation.completed", reservation, "completed")
     if completes:
         yield from _completed(office, reservation)
@@ -73,6 +77,7 @@ def _completed(office: Office, reservation: Reservation) -> Steps:
     """`task.completed` carries the worker but not the reservation (recorded); a `task.updated` may follow in the same second."""
     task = reservation.task
     yield float(office.random.getrandbits(1))
+    office.note("task completed", task.sid)
     reason = {"Reason": "All reservations were completed", "TaskCompletedReason": "All reservations were completed"}
     office.say_of_task("task.completed", task, "completed", reservation.worker.told, reason)
     if office.random.random() < UPDATES_AFTERWARDS:
@@ -94,7 +99,7 @@ def _transferred(office: Office, giver: Reservation) -> Taking:
     target = office.targets[random.choice(office.queues).skill, ANY_LANGUAGE]
     told = _transfer_told(office, giver, cold=cold, to=("WORKER", workers[0].sid) if workers else ("QUEUE", target.queue.sid))
     task.transferring = True
-    task.changed(PENDING)
+    office.turn(task, PENDING)
     office.say_of_task("task.transfer-initiated", task, "transfer initiated", told)
     if cold:
         office.clock.begin(closed(office, giver))
@@ -135,7 +140,7 @@ def _kept(office: Office, giver: Reservation, told: Told, *, cold: bool) -> Rese
             cancel(office, task, "hangup")
         office.say_of_task("task.transfer-failed", task, "transfer failed", failed)
         return None
-    task.changed(ASSIGNED)
+    office.turn(task, ASSIGNED)
     office.say_of_task("task.transfer-failed", task, "transfer failed", failed)
     office.say_of_task("task.updated", task, "updated")
     return giver

@@ -77,9 +77,11 @@ def _created(office: Office, task: Task) -> Steps:
     office.say_of_task("workflow.target-matched", task, "matched a workflow target", filter_told(task.target))
     yield float(random.getrandbits(1))
     office.say_of_task("task.created", task, "created")
+    office.note("task created", task.sid, task.told["WorkflowSid"], task.channel.sid, str(task.priority))
     if random.random() < 0.3:
         yield 8.0
     office.say_of_task("task-queue.entered", task, f"entered TaskQueue {queue.name}")
+    office.note("task entered", task.sid, queue.sid, str(task.priority))
     if random.random() < 0.3:
         yield 1.0
     office.say_of_task("workflow.entered", task, f"entered Workflow {office.workflow_told['WorkflowName']}")

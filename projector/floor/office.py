@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from random import Random
 
 from projector.floor.clock import Clock
+from projector.floor.diary import Diary, Fact
 from projector.floor.things import (
     ANY_LANGUAGE,
     CHAT,
@@ -54,9 +55,11 @@ class Pace:
 class Office:
     """The shared state. What happens in it is in `journey.py`, `handling.py`, `shift.py` and `chores.py`."""
 
-    def __init__(self, random: Random, clock: Clock, pace: Pace, account_sid: str, workspace_sid: str) -> None:
+    def __init__(
+        self, random: Random, clock: Clock, pace: Pace, account_sid: str, workspace_sid: str, diary: Diary | None = None
+    ) -> None:
         """Build an office without workers, before its first callback."""
-        self.random, self.clock, self.pace = random, clock, pace
+        self.random, self.clock, self.pace, self._diary = random, clock, pace, diary
         self.said: list[tuple[int, Told]] = []
         self.workspace_sid = workspace_sid
         self.operating_unit_sid = self.sid("OU")
@@ -159,6 +162,18 @@ class Office:
     def _age(self, task: Task) -> Told:
         """Whole seconds, each stamp cut to its second before they are subtracted (from four recorded points)."""
         return {"TaskAge": str(int(self.clock.now_ms) // 1000 - task.created_ms // 1000)}
+
+    # What truly happens
+
+    def note(self, what: str, sid: str, *about: str, at_ms: int | None = None) -> None:
+        """Put a fact into the diary, if somebody keeps one; `at_ms` is for what began earlier than now."""
+        if self._diary is not None:
+            self._diary.append(Fact(int(self.clock.now_ms) if at_ms is None else at_ms, what, sid, about))
+
+    def turn(self, task: Task, status: str) -> None:
+        """Another version of a task, in this status, which is no end."""
+        task.changed(status)
+        self.note("task turned", task.sid, status)
 
     # Who is there
 

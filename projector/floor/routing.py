@@ -78,7 +78,8 @@ def offered(office: Office, task: Task, workers: Sequence[Worker], withdraws: st
         if answer == ACCEPTED:
             _accepted(office, reservation, pending)
             return reservation
-        task.changed(RESERVED if pending else PENDING)
+        office.turn(task, RESERVED if pending else PENDING)
+        office.note(f"reservation {answer}", reservation.sid)
         office.say_of_reservation(f"reservation.{answer}", reservation, "timed out" if answer == TIMEOUT else answer)
         if answer == TIMEOUT:
             miss(office, reservation.worker)  # before the release: who has just missed one is not offered the next
@@ -87,10 +88,11 @@ def offered(office: Office, task: Task, workers: Sequence[Worker], withdraws: st
 
 
 def _reserved(office: Office, task: Task, workers: Sequence[Worker]) -> list[Reservation]:
-    task.changed(RESERVED)
+    office.turn(task, RESERVED)
     reservations = [Reservation(office.sid("WR"), task, worker) for worker in workers]
     for reservation in reservations:
         reservation.worker.changed()
+        office.note("reservation created", reservation.sid, task.sid, reservation.worker.sid, task.target.queue.sid)
         office.say_of_reservation("reservation.created", reservation, "created")
     return reservations
 
@@ -119,19 +121,25 @@ def _after_ms(answer: tuple[float, str, Reservation]) -> float:
 
 def _accepted(office: Office, reservation: Reservation, siblings: Sequence[Reservation]) -> None:
     task = reservation.task
-    task.changed(ASSIGNED)
+    office.turn(task, ASSIGNED)
+    office.note("reservation accepted", reservation.sid)
     task.holders += 1
     office.say_of_reservation("reservation.accepted", reservation, "accepted")
     for sibling in siblings:
+        office.note("reservation rescinded", sibling.sid)
         office.say_of_reservation("reservation.rescinded", sibling, "rescinded")
         office.release(sibling)
 
 
 def _withdrawn(office: Office, task: Task, pending: Sequence[Reservation], who: str) -> None:
     """Call the offer off. The caller hangs up: the task is canceled. The transferor thinks better of it: it is theirs again (assigned: Twilio's SDK)."""
-    task.changed(CANCELED if who == CALLER else ASSIGNED)
+    if who == CALLER:
+        task.changed(CANCELED)
+    else:
+        office.turn(task, ASSIGNED)
     code = {"CanceledReasonCode": "1001"} if who == CALLER else {}
     for reservation in pending:
+        office.note("reservation canceled", reservation.sid)
         office.say_of_reservation("reservation.canceled", reservation, "canceled", code)
         office.release(reservation)
     if who == CALLER:
@@ -145,6 +153,7 @@ def cancel(office: Office, task: Task, reason: str) -> None:
 
 
 def _say_canceled(office: Office, task: Task, reason: str) -> None:
+    office.note("task canceled", task.sid, reason)
     office.say_of_task("task.canceled", task, f"canceled due to {reason}", {"Reason": reason, "TaskCanceledReason": reason})
 
 
@@ -153,6 +162,7 @@ def hang_up(office: Office, task: Task) -> None:
     if office.random.random() < DELETES:
         task.changed()
         task.status = DELETED
+        office.note("task deleted", task.sid)
         office.say_of_task("task.deleted", task, "deleted")
     else:
         cancel(office, task, "hangup")
@@ -176,6 +186,7 @@ def moved(office: Office, task: Task, target: Target, **told: str) -> Generator[
     task.target = target
     entered = str(int(office.clock.now_ms) // 1000)
     task.changed(None, TaskQueueEnteredDate=entered, **target.queue.told, **told)
+    office.note("task entered", task.sid, target.queue.sid, str(task.priority))
 
 
 def filter_told(target: Target) -> Told:

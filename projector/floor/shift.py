@@ -53,6 +53,8 @@ def _create(office: Office, worker: Worker) -> None:
     describe(worker, "day")
     worker.told.update(WorkerActivitySid=worker.activity.sid, WorkerActivityName=worker.activity.name)
     office.say_of_worker("worker.created", worker, "created", stamp_ms=_whole_second(now_ms))
+    office.note("worker hired", worker.sid, *worker.skills, at_ms=_whole_second(now_ms))  # nobody can know it better
+    office.note("worker entered", worker.sid, worker.activity.sid, at_ms=_whole_second(now_ms))
     for channel in (office.voice, office.chat):
         worker.load[channel.unique_name] = 0
         set_capacity(office, worker, channel.unique_name, channel.capacity)
@@ -61,6 +63,7 @@ def _create(office: Office, worker: Worker) -> None:
 def _delete(office: Office, worker: Worker) -> None:
     """`worker.deleted` is stamped with the worker's creation (2 of 2 recorded in 2018), and sent when it happens."""
     office.dismiss(worker)
+    office.note("worker deleted", worker.sid)
     office.say_of_worker("worker.deleted", worker, "deleted", stamp_ms=_whole_second(worker.created_ms))
 
 
@@ -74,6 +77,7 @@ def enter(office: Office, worker: Worker, activity: Activity) -> None:
     previous, spent_ms = worker.activity, now_ms - worker.activity_since_ms
     worker.activity, worker.activity_since_ms = activity, now_ms
     worker.changed(WorkerActivitySid=activity.sid, WorkerActivityName=activity.name)
+    office.note("worker entered", worker.sid, activity.sid)
     before = {
         "WorkerPreviousActivitySid": previous.sid,
         "WorkerPreviousActivityName": previous.name,
