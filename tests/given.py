@@ -14,11 +14,12 @@ from urllib.parse import urlencode
 from sqlalchemy.engine import URL
 from twilio.request_validator import RequestValidator
 
-from projector.log import EVERY_UNIT, Entry, Log, Outcome, Stored, Units
+from projector.log import EVERY_UNIT, Entry, Log, Outcome, Place, Stored, Timed, Units
 from projector.log.entry import decide, rows
 from projector.project import project
 from projector.rows import HISTORY_OF, LINE_KEY
 from projector.sink import MemorySink
+from projector.taskrouter.callback import read
 from projector.taskrouter.span import Span
 from projector.taskrouter.text import LATEST_MS
 
@@ -124,6 +125,22 @@ class MemoryLog:
     def by_unit(self, upto: int, units: Units = EVERY_UNIT) -> Iterator[Stored]:
         found = sorted(zip(self._stored[:upto], self._units, strict=False), key=lambda each: (each[1][0] or "", each[1][1]))
         return iter([row for row, (of, _) in found if of is None or units.has(of)])
+
+    def latest(self, before: Place, since_ms: int, limit: int, unit: str | None = None) -> list[Timed]:
+        found = [each for each in self._timed(unit) if each[:2] < before and each.at_ms >= since_ms]
+        return found[::-1][:limit]
+
+    def earliest(self, after: Place, until_ms: int, limit: int, unit: str | None = None) -> list[Timed]:
+        return [each for each in self._timed(unit) if each[:2] > after and each.at_ms <= until_ms][:limit]
+
+    def _timed(self, unit: str | None) -> list[Timed]:
+        told = [
+            (at_ms, row) for row, (of, at_ms) in zip(self._stored, self._units, strict=True) if unit is None or of in (unit, None)
+        ]
+        return sorted(
+            Timed(at_ms, row.position, row.originator_id, read(row.state, row.originator_id).fields.event_type, row.state)
+            for at_ms, row in told
+        )
 
     def units_at(self, positions: Sequence[int]) -> list[str]:
         return [unit for position in positions if (unit := self._units[position - 1][0]) is not None]

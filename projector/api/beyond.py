@@ -9,9 +9,10 @@ from flask import Blueprint, Response, jsonify, request
 from projector import tables
 from projector.api import paging
 from projector.api.asked import missing, moment_asked, now_ms, own_url, readable_workspace, setting_of, window_asked
+from projector.api.look import Asked, numbers_asked
 from projector.api.shapes import Json, instant
 from projector.api.statistics import busy, performed
-from projector.api.statistics_routes import Asked, numbers_asked, serve_figures
+from projector.api.statistics_routes import serve_figures
 from projector.api.store import Store
 from projector.read.cumulative import CANCELED, IN_QUEUE, Scope
 from projector.read.performance import OF_OFFERS
@@ -34,7 +35,7 @@ def serve_beyond(api: Blueprint, store: Store) -> None:
 
 def _performance(of: sa.Table | None) -> Callable[[Asked, str], Json]:
     def figures(asked: Asked, sid: str) -> Json:
-        whose = {} if of is None else {f"{of.name}_sid": asked.row(of, sid, PERFORMANCE)[f"{of.name}_sid"]}
+        whose = {} if of is None else {f"{of.name}_sid": asked.row(of, sid)[f"{of.name}_sid"]}
         thresholds = numbers_asked("Threshold") or THRESHOLD
         short = paging.number_asked(request.args, "ShortAbandon", SHORT_ABANDON, 0, 86_400)
         scope, ends = asked.scope(**whose), {"of_tasks": (CANCELED,), "of_visits": (IN_QUEUE,)}
@@ -45,7 +46,7 @@ def _performance(of: sa.Table | None) -> Callable[[Asked, str], Json]:
 
 
 def _of_worker(asked: Asked, sid: str) -> Json:
-    asked.row(tables.worker, sid, PERFORMANCE)
+    asked.row(tables.worker, sid)
     return {"worker_sid": sid} | _busy(asked, asked.scope(worker_sid=sid))
 
 

@@ -232,7 +232,8 @@ def listed(resource: Resource, parameters: Mapping[str, str], at_ms: int) -> lis
 def listed_then(resource: Resource, parameters: Mapping[str, str], at_ms: int) -> list[Where]:
     """Today's rows of all that the list may have shown at a moment: what is known of it then, `then_kept` asks of each."""
     c, at = resource.table.c, sa.literal(at_ms, Instant)
-    where: list[Where] = [sa.or_(*(c[name] <= at for name in ("first_seen_at", "created_at") if name in c))]
+    begun = sa.func.coalesce(c.created_at, c.first_seen_at, type_=Instant) if "created_at" in c else c.first_seen_at
+    where: list[Where] = [begun <= at]
     if "deleted_at" in c:
         where.append(sa.or_(c.deleted_at.is_(None), c.deleted_at > at))
     return where + _lately(resource, parameters, at_ms)

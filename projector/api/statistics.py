@@ -20,6 +20,7 @@ from projector.read.tasks import tasks
 from projector.read.then import thing_then
 from projector.read.workers import eligible, workers
 from projector.rows import Row
+from projector.tables import Instant
 from projector.taskrouter.expression import readable
 
 OF_ALL = ("created", "accepted", "rejected", "timed_out", "canceled", "rescinded")  # what is counted of reservations everywhere
@@ -107,7 +108,7 @@ def worked(connection: sa.Connection, window: Window, scope: Scope, among: Seque
     return _dates(window) | _reservations(offers, combined=combined) | {
         "activity_durations": [
             {"sid": sid, "friendly_name": name, **wait(spent.get(sid, Wait(0, 0, None, None)))}
-            for sid, name in _activity_names(connection, scope.workspace_sid, spent)
+            for sid, name in _activity_names(connection, scope.workspace_sid, window, spent)
         ]
     }  # fmt: skip
 
@@ -168,9 +169,14 @@ def _split(accepted: Mapping[int, Json], canceled: Mapping[int, Json]) -> Json |
     } or None
 
 
-def _activity_names(connection: sa.Connection, workspace_sid: str, spent: Mapping[str, Wait]) -> list[tuple[str, str | None]]:
-    """The activities there are now, and those somebody was in; by Sid, with their names as they are now."""
-    c = tables.activity.c
-    found = connection.execute(sa.select(c.activity_sid, c.friendly_name, c.deleted_at).where(c.workspace_sid == workspace_sid))
-    names = {row.activity_sid: row.friendly_name for row in found if row.deleted_at is None or row.activity_sid in spent}
+def _activity_names(
+    connection: sa.Connection, workspace_sid: str, window: Window, spent: Mapping[str, Wait]
+) -> list[tuple[str, str | None]]:
+    """The activities there were at some time of the window, and those somebody was in; by Sid, with their names as they are now."""
+    c, start, end = tables.activity.c, sa.literal(window.start_ms, Instant), sa.literal(window.end_ms, Instant)
+    there = sa.and_(c.first_seen_at < end, sa.or_(c.deleted_at.is_(None), c.deleted_at > start))
+    found = connection.execute(
+        sa.select(c.activity_sid, c.friendly_name, there.label("there")).where(c.workspace_sid == workspace_sid)
+    )
+    names = {row.activity_sid: row.friendly_name for row in found if row.there or row.activity_sid in spent}
     return sorted((dict.fromkeys(spent) | names).items())

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 from flask import Blueprint, Response, jsonify, request
@@ -10,85 +10,20 @@ from msgspec import Struct
 
 from projector import tables
 from projector.api import paging
-from projector.api.asked import missing, moment_asked, now_ms, own_url, paged, readable_workspace, setting_of, window_asked
+from projector.api.asked import missing, moment_asked, now_ms, own_url, paged, readable_workspace, setting_of
+from projector.api.look import Asked
 from projector.api.problems import invalid
 from projector.api.resources import wants
-from projector.api.shapes import Json, Setting
-from projector.api.statistics import Floor, handled, of_queue, of_tasks, of_workers, worked
+from projector.api.shapes import Json
+from projector.api.statistics import Floor, of_queue, of_tasks, of_workers
 from projector.api.store import Store
 from projector.read import realtime
-from projector.read.cumulative import Happening, Scope
-from projector.read.explained import MOST, explained, explained_spells
+from projector.read.cumulative import Scope
 from projector.read.present import Present
 from projector.rows import Row
 
-THRESHOLDS = 100  # at once
-T = TypeVar("T")
 BOTH, CUMULATIVE, REAL_TIME = "Statistics", "CumulativeStatistics", "RealTimeStatistics"
 QUEUE_SID = re.compile(r"WQ[0-9a-fA-F]{32}")
-
-
-class Asked:
-    """What is asked for of one workspace: a moment, and a window that ends there, or wherever the query says."""
-
-    def __init__(self, present: Present, setting: Setting, workspace_sid: str) -> None:
-        self.connection, self.setting, self.workspace_sid = present.today, setting, workspace_sid
-        self.window = window_asked(setting.at_ms)
-        self.floor = Floor(present, workspace_sid, setting.at_ms)
-        self.floor_then = Floor(present, workspace_sid, self.window.end_ms)  # for who was eligible at the window's end
-        self.split_seconds = numbers_asked("SplitByWaitTime")
-
-    def scope(self, **of: str | None) -> Scope:
-        """Whose figures."""
-        return Scope(self.workspace_sid, task_channel=request.args.get("TaskChannel") or None, **of)
-
-    def cumulative(self, scope: Scope, *, combined: bool) -> Json:
-        """Of tasks and reservations."""
-        return handled(self.connection, self.window, scope, self.split_seconds, combined=combined) | self.explain(scope)
-
-    def worked(self, scope: Scope, among: list[str] | None, *, combined: bool) -> Json:
-        """Of workers (or of those among them): reservations, and how long they were in each activity."""
-        told = worked(self.connection, self.window, scope, among, combined=combined)
-        explained = self.explain(scope, of_tasks=(), of_visits=())
-        if explained:
-            spells = _few(explained_spells(self.floor.present, self.window, scope, among))
-            explained["explain"]["activity_durations"] = [_dated(row) for row in spells]
-        return told | explained
-
-    def explain(self, scope: Scope, **happenings: tuple[Happening, ...]) -> Json:
-        """`Explain=true`: the callbacks behind each figure. Raises `Problem`."""
-        if not wants(request.args, "Explain"):
-            return {}
-        found = _few(explained(self.floor.present, self.window, scope, **happenings))
-        return {"explain": {figure: [_dated(row) for row in rows] for figure, rows in found.items()}}
-
-    def rows(self, table: sa.Table, *where: Any, since_ms: int | None = None) -> list[Row]:
-        """The workspace's queues, workflows or workers that were there at some time since a moment (the one asked for), by Sid."""
-        c = table.c
-        since = sa.literal(self.setting.at_ms if since_ms is None else since_ms, tables.Instant)
-        there = sa.or_(c.deleted_at.is_(None), c.deleted_at > since)
-        select = sa.select(table).where(c.workspace_sid == self.workspace_sid, there, *where)
-        return [dict(row) for row in self.connection.execute(select.order_by(c[f"{table.name}_sid"])).mappings()]
-
-    def row(self, table: sa.Table, sid: str, kind: str) -> Row:
-        """The one with this Sid: that was there at the moment, or within the window. Raises `Problem`."""
-        found = self.rows(
-            table, table.c[f"{table.name}_sid"] == sid, since_ms=None if kind == REAL_TIME else self.window.start_ms
-        )
-        if not found:
-            raise missing()
-        return found[0]
-
-
-def _few(found: T | None) -> T:
-    """What is behind the figures, if it is not too much to be looked up. Raises `Problem`."""
-    if found is None:
-        raise invalid("Explain", "true", f"for a narrower window: behind one of its figures are more than {MOST} callbacks")
-    return found
-
-
-def _dated(row: Row) -> Json:
-    return {"at": tables.iso(row["at_ms"])} | {name: value for name, value in row.items() if name != "at_ms"}
 
 
 class Figures(Struct, frozen=True):
@@ -100,12 +35,12 @@ class Figures(Struct, frozen=True):
 
     def of_kind(self, kind: str) -> Json:
         """The figures of …/Statistics, …/CumulativeStatistics or …/RealTimeStatistics."""
-        if kind == CUMULATIVE or (kind != BOTH and self.real_time is None):
+        if kind == CUMULATIVE:
             return self.cumulative(False)
-        if kind == REAL_TIME and self.real_time is not None:
-            return self.real_time()
-        real_time = {} if self.real_time is None else {"realtime": self.real_time()}
-        return {"cumulative": self.cumulative(True)} | real_time
+        real_time = {} if self.real_time is None else self.real_time()
+        if kind == REAL_TIME:
+            return real_time
+        return {"cumulative": self.cumulative(True)} | ({"realtime": real_time} if real_time else {})
 
 
 def serve_statistics(api: Blueprint, store: Store) -> None:
@@ -115,7 +50,7 @@ def serve_statistics(api: Blueprint, store: Store) -> None:
     _serve(api, store, "/TaskQueues/<sid>", every, _of_queue)
     _serve(api, store, "/Workflows/<sid>", every, _of_workflow)
     _serve(api, store, "/Workers", every, lambda asked, _, kind: _of_workers(asked, kind))
-    _serve(api, store, "/Workers/<sid>", (BOTH,), _of_worker)
+    _serve(api, store, "/Workers/<sid>", (BOTH,), lambda asked, sid, _: _of_worker(asked, sid))
     _serve_queues(api, store)
 
 
@@ -147,10 +82,10 @@ def _serve(
 def _asked(store: Store, present: Present, workspace_sid: str) -> Asked:
     at_ms = moment_asked("AsOf") or now_ms()
     setting = setting_of(store, present.today, readable_workspace(workspace_sid), at_ms)
-    asked = Asked(present, setting, workspace_sid)
-    if not asked.rows(tables.workspace, since_ms=asked.window.start_ms):
+    c = tables.workspace.c
+    if present.today.execute(sa.select(c.workspace_sid).where(c.workspace_sid == workspace_sid)).first() is None:
         raise missing()
-    return asked
+    return Asked(present, setting, workspace_sid)
 
 
 def _of_workspace(asked: Asked) -> Figures:
@@ -167,7 +102,7 @@ def _of_workspace(asked: Asked) -> Figures:
 
 
 def _of_queue(asked: Asked, sid: str, kind: str) -> Figures:
-    queue, scope = asked.row(tables.task_queue, sid, kind), asked.scope(task_queue_sid=sid)
+    queue, scope = asked.row(tables.task_queue, sid, now=kind == REAL_TIME), asked.scope(task_queue_sid=sid)
     return Figures(
         {"task_queue_sid": sid},
         lambda combined: asked.cumulative(scope, combined=combined),
@@ -176,7 +111,7 @@ def _of_queue(asked: Asked, sid: str, kind: str) -> Figures:
 
 
 def _of_workflow(asked: Asked, sid: str, kind: str) -> Figures:
-    asked.row(tables.workflow, sid, kind)
+    asked.row(tables.workflow, sid, now=kind == REAL_TIME)
     scope = asked.scope(workflow_sid=sid)
     return Figures(
         {"workflow_sid": sid},
@@ -185,8 +120,8 @@ def _of_workflow(asked: Asked, sid: str, kind: str) -> Figures:
     )
 
 
-def _of_worker(asked: Asked, sid: str, kind: str) -> Figures:
-    asked.row(tables.worker, sid, kind)
+def _of_worker(asked: Asked, sid: str) -> Figures:
+    asked.row(tables.worker, sid)
     scope = asked.scope(worker_sid=sid)
     return Figures({"worker_sid": sid}, lambda combined: asked.worked(scope, None, combined=combined))
 
@@ -225,7 +160,7 @@ def _queue_asked(asked: Asked, kind: str) -> Row | None:
     """The queue that the query names; None where it names none. Raises `Problem`."""
     c = tables.task_queue.c
     if sid := request.args.get("TaskQueueSid"):
-        return asked.row(tables.task_queue, sid, kind)
+        return asked.row(tables.task_queue, sid, now=kind == REAL_TIME)
     if name := request.args.get("TaskQueueName"):
         found = asked.rows(tables.task_queue, c.friendly_name == name)
         if not found:
@@ -282,14 +217,3 @@ def _queue_sids() -> list[str]:
         if not isinstance(sid, str) or not QUEUE_SID.fullmatch(sid):
             raise invalid("QueueSids", str(sid), "Sids of queues: WQ and 32 hexadecimal digits")
     return list(dict.fromkeys(told))
-
-
-def numbers_asked(name: str) -> tuple[int, ...]:
-    """Seconds, with commas between; none where nothing is asked for. Raises `Problem`."""
-    text = request.args.get(name)
-    if not text:
-        return ()
-    told = [each.strip() for each in text.split(",")]
-    if len(told) > THRESHOLDS or not all(each.isascii() and each.isdecimal() and len(each) <= 9 for each in told):
-        raise invalid(name, text, f"up to {THRESHOLDS} whole numbers of seconds with commas between: 5,20,60")
-    return tuple(dict.fromkeys(int(each) for each in told))

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -80,6 +80,19 @@ class Stored(NamedTuple):
     unit: str | None = None  # None: the release that appended it knew none
 
 
+class Timed(NamedTuple):
+    """One callback as the log holds it, by event time."""
+
+    at_ms: int
+    position: int
+    originator_id: str
+    topic: str
+    state: bytes
+
+
+Place: TypeAlias = tuple[int, int]  # of a callback among all, by event time: its milliseconds, its position
+
+
 class Units(NamedTuple):
     """A share of all units: those whose text is `first` or above it, and below `below`, by bytes."""
 
@@ -112,6 +125,15 @@ class Log(Protocol):
 
     def by_unit(self, upto: int, units: Units = EVERY_UNIT) -> Iterator[Stored]:
         """Every callback of these units up to a position, unit by unit, each in order of event time. All without a unit come first."""
+
+    def latest(self, before: Place, since_ms: int, limit: int, unit: str | None = None) -> list[Timed]:
+        """The callbacks below a place and stamped at `since_ms` or later, at most `limit`, the latest first.
+
+        With `unit` that one's, and those without a unit, as in `history`.
+        """
+
+    def earliest(self, after: Place, until_ms: int, limit: int, unit: str | None = None) -> list[Timed]:
+        """The callbacks above a place and stamped at `until_ms` or earlier, at most `limit`, the earliest first. `unit` as in `latest`."""
 
     def units_at(self, positions: Sequence[int]) -> list[str]:
         """Whose callbacks stand at these positions, where they have a unit."""

@@ -5,7 +5,7 @@ for and make wait. A transaction-scoped advisory lock gives the same law (positi
 that pages by position never passes a gap that fills later) without that. All writers take it, library calls included.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from zlib import crc32
@@ -18,7 +18,7 @@ from psycopg.sql import SQL, Identifier
 from sqlalchemy.engine import URL
 
 from projector.errors import NotMigrated, StoreUnavailable
-from projector.log.entry import BY_UNIT_ROWS, EVERY_UNIT, Entry, Outcome, Rejected, Stored, Units, decide
+from projector.log.entry import BY_UNIT_ROWS, EVERY_UNIT, Entry, Outcome, Place, Rejected, Stored, Timed, Units, decide
 from projector.log.schema import SCHEMA
 from projector.taskrouter.text import LATEST_MS
 
@@ -28,6 +28,33 @@ SESSION = (
     "-c lock_timeout=1500 -c statement_timeout=10000 -c idle_in_transaction_session_timeout=5000"
     # Every question to the log has its index. A plan made while the log is empty, and kept, would read all of it ever after.
     " -c enable_seqscan=off"
+)
+
+# The bound stands outside of what is limited: two conditions on the time PostgreSQL, while it knows little of a young log, believes to be
+# met by so few that it sorts them all. A NULL it only knows to be in order when it is told to order by it.
+_LATEST = SQL(
+    "SELECT * FROM (SELECT at_ms, notification_id, originator_id, topic, state FROM {} WHERE originator_version <> 0"
+    " AND (at_ms, notification_id) < (%(at_ms)s, %(position)s) ORDER BY at_ms DESC, notification_id DESC LIMIT %(limit)s) AS nearest"
+    " WHERE at_ms >= %(bound_ms)s ORDER BY at_ms DESC, notification_id DESC"
+)
+_EARLIEST = SQL(
+    "SELECT * FROM (SELECT at_ms, notification_id, originator_id, topic, state FROM {} WHERE originator_version <> 0"
+    " AND (at_ms, notification_id) > (%(at_ms)s, %(position)s) ORDER BY at_ms, notification_id LIMIT %(limit)s) AS nearest"
+    " WHERE at_ms <= %(bound_ms)s ORDER BY at_ms, notification_id"
+)
+_LATEST_OF = SQL(
+    "SELECT * FROM ((SELECT at_ms, notification_id, originator_id, topic, state FROM {0} WHERE unit = %(unit)s"
+    " AND (at_ms, notification_id) < (%(at_ms)s, %(position)s) ORDER BY at_ms DESC, notification_id DESC LIMIT %(limit)s)"
+    " UNION ALL (SELECT at_ms, notification_id, originator_id, topic, state FROM {0} WHERE unit IS NULL"
+    " AND (at_ms, notification_id) < (%(at_ms)s, %(position)s) ORDER BY unit DESC, at_ms DESC, notification_id DESC LIMIT %(limit)s)"
+    ") AS nearest WHERE at_ms >= %(bound_ms)s ORDER BY at_ms DESC, notification_id DESC LIMIT %(limit)s"
+)
+_EARLIEST_OF = SQL(
+    "SELECT * FROM ((SELECT at_ms, notification_id, originator_id, topic, state FROM {0} WHERE unit = %(unit)s"
+    " AND (at_ms, notification_id) > (%(at_ms)s, %(position)s) ORDER BY at_ms, notification_id LIMIT %(limit)s)"
+    " UNION ALL (SELECT at_ms, notification_id, originator_id, topic, state FROM {0} WHERE unit IS NULL"
+    " AND (at_ms, notification_id) > (%(at_ms)s, %(position)s) ORDER BY unit, at_ms, notification_id LIMIT %(limit)s)"
+    ") AS nearest WHERE at_ms <= %(bound_ms)s ORDER BY at_ms, notification_id LIMIT %(limit)s"
 )
 
 
@@ -95,6 +122,8 @@ class PostgresLog(PostgresApplicationRecorder):
             "SELECT notification_id, originator_id, state, unit, at_ms FROM {} WHERE (unit, at_ms, notification_id) > (%s, %s, %s)"
             " AND unit < %s AND notification_id <= %s ORDER BY unit, at_ms, notification_id LIMIT %s"
         ).format(table)
+        self._latest, self._earliest = _LATEST.format(table), _EARLIEST.format(table)
+        self._latest_of, self._earliest_of = _LATEST_OF.format(table), _EARLIEST_OF.format(table)
         self._units_at = SQL("SELECT unit FROM {} WHERE notification_id = ANY(%s) AND unit IS NOT NULL").format(table)
         self._end = SQL("SELECT notification_id FROM {} ORDER BY notification_id DESC LIMIT 1").format(table)
         self._at = SQL("SELECT originator_id FROM {} WHERE notification_id = %s").format(table)
@@ -156,6 +185,14 @@ class PostgresLog(PostgresApplicationRecorder):
             yield from map(Stored._make, (row[:4] for row in found))
             place = (found[-1][3], found[-1][4], found[-1][0])
 
+    def latest(self, before: Place, since_ms: int, limit: int, unit: str | None = None) -> list[Timed]:
+        """See `Log.latest`."""
+        return self._timed(self._latest if unit is None else self._latest_of, before, since_ms, limit, unit)
+
+    def earliest(self, after: Place, until_ms: int, limit: int, unit: str | None = None) -> list[Timed]:
+        """See `Log.earliest`."""
+        return self._timed(self._earliest if unit is None else self._earliest_of, after, until_ms, limit, unit)
+
     def units_at(self, positions: Sequence[int]) -> list[str]:
         """See `Log.units_at`."""
         return [unit for (unit,) in self._rows(self._units_at, (list(positions),))]
@@ -200,7 +237,11 @@ class PostgresLog(PostgresApplicationRecorder):
     def _select(self, statement: Any, values: tuple[object, ...]) -> list[Stored]:
         return list(map(Stored._make, self._rows(statement, values)))
 
-    def _rows(self, statement: Any, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+    def _timed(self, statement: Any, place: Place, bound_ms: int, limit: int, unit: str | None) -> list[Timed]:
+        values = {"at_ms": place[0], "position": place[1], "bound_ms": bound_ms, "limit": limit, "unit": unit}
+        return list(map(Timed._make, self._rows(statement, values)))
+
+    def _rows(self, statement: Any, values: tuple[object, ...] | Mapping[str, object]) -> list[tuple[Any, ...]]:
         with self._connection() as conn, conn.cursor(binary=True, row_factory=tuple_row) as cursor:
             return cursor.execute(statement, values, prepare=True).fetchall()
 

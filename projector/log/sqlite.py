@@ -6,7 +6,7 @@ disk when it returns. `BEGIN IMMEDIATE`, because a reader that becomes a writer 
 
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,7 +15,7 @@ from eventsourcing.persistence import Notification, PersistenceError
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
 
 from projector.errors import NotMigrated, StoreUnavailable
-from projector.log.entry import BY_UNIT_ROWS, EVERY_UNIT, Entry, Outcome, Rejected, Stored, Units, decide, rows
+from projector.log.entry import BY_UNIT_ROWS, EVERY_UNIT, Entry, Outcome, Place, Rejected, Stored, Timed, Units, decide, rows
 from projector.taskrouter.text import LATEST_MS
 
 LOCK_TIMEOUT_SECONDS = 1
@@ -37,6 +37,28 @@ _WITHOUT_UNIT = (
 _BY_UNIT = (
     "SELECT notification_id, originator_id, state, unit, at_ms FROM stored_events"
     " WHERE (unit, at_ms, notification_id) > (?, ?, ?) AND unit < ? AND notification_id <= ? ORDER BY unit, at_ms, notification_id LIMIT ?"
+)
+_LATEST = (
+    "SELECT at_ms, notification_id, originator_id, topic, state FROM stored_events WHERE originator_version <> 0"
+    " AND (at_ms, notification_id) < (:at_ms, :position) AND at_ms >= :bound_ms ORDER BY at_ms DESC, notification_id DESC LIMIT :limit"
+)
+_EARLIEST = (
+    "SELECT at_ms, notification_id, originator_id, topic, state FROM stored_events WHERE originator_version <> 0"
+    " AND (at_ms, notification_id) > (:at_ms, :position) AND at_ms <= :bound_ms ORDER BY at_ms, notification_id LIMIT :limit"
+)
+_LATEST_OF = (
+    "SELECT * FROM (SELECT at_ms, notification_id, originator_id, topic, state FROM stored_events WHERE unit = :unit"
+    " AND (at_ms, notification_id) < (:at_ms, :position) AND at_ms >= :bound_ms ORDER BY at_ms DESC, notification_id DESC LIMIT :limit)"
+    " UNION ALL SELECT * FROM (SELECT at_ms, notification_id, originator_id, topic, state FROM stored_events WHERE unit IS NULL"
+    " AND (at_ms, notification_id) < (:at_ms, :position) AND at_ms >= :bound_ms ORDER BY at_ms DESC, notification_id DESC LIMIT :limit)"
+    " ORDER BY at_ms DESC, notification_id DESC LIMIT :limit"
+)
+_EARLIEST_OF = (
+    "SELECT * FROM (SELECT at_ms, notification_id, originator_id, topic, state FROM stored_events WHERE unit = :unit"
+    " AND (at_ms, notification_id) > (:at_ms, :position) AND at_ms <= :bound_ms ORDER BY at_ms, notification_id LIMIT :limit)"
+    " UNION ALL SELECT * FROM (SELECT at_ms, notification_id, originator_id, topic, state FROM stored_events WHERE unit IS NULL"
+    " AND (at_ms, notification_id) > (:at_ms, :position) AND at_ms <= :bound_ms ORDER BY at_ms, notification_id LIMIT :limit)"
+    " ORDER BY at_ms, notification_id LIMIT :limit"
 )
 _FIND = "SELECT notification_id, originator_id, state, unit FROM stored_events WHERE originator_id = ?"
 _UNITS_AT = "SELECT unit FROM stored_events WHERE notification_id IN (SELECT value FROM json_each(?)) AND unit IS NOT NULL"
@@ -98,6 +120,14 @@ class SQLiteLog(SQLiteApplicationRecorder):
             yield from map(Stored._make, (row[:4] for row in found))
             place = (found[-1][3], found[-1][4], found[-1][0])
 
+    def latest(self, before: Place, since_ms: int, limit: int, unit: str | None = None) -> list[Timed]:
+        """See `Log.latest`."""
+        return self._timed(_LATEST if unit is None else _LATEST_OF, before, since_ms, limit, unit)
+
+    def earliest(self, after: Place, until_ms: int, limit: int, unit: str | None = None) -> list[Timed]:
+        """See `Log.earliest`."""
+        return self._timed(_EARLIEST if unit is None else _EARLIEST_OF, after, until_ms, limit, unit)
+
     def units_at(self, positions: Sequence[int]) -> list[str]:
         """See `Log.units_at`."""
         return [row["unit"] for row in self._select(_UNITS_AT, (msgspec.json.encode(list(positions)).decode(),))]
@@ -153,7 +183,11 @@ class SQLiteLog(SQLiteApplicationRecorder):
             for row in found
         ]
 
-    def _select(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
+    def _timed(self, statement: str, place: Place, bound_ms: int, limit: int, unit: str | None) -> list[Timed]:
+        values = {"at_ms": place[0], "position": place[1], "bound_ms": bound_ms, "limit": limit, "unit": unit}
+        return list(map(Timed._make, self._select(statement, values)))
+
+    def _select(self, statement: str, values: tuple[Any, ...] | Mapping[str, Any]) -> list[Any]:
         with self._errors(), self.datastore.get_connection(commit=False) as connection:
             return list(connection.cursor().sqlite_cursor.execute(statement, values).fetchall())
 

@@ -40,10 +40,13 @@ def _then(folded: Refolded, today: Row, at_ms: int) -> Mapping[str, Any] | None:
 
 
 def _candidates(present: Present, workspace_sid: str, at_ms: int) -> list[Row]:
-    """Today's rows of all tasks that may have been shown: begun by then, and heard of since, or a little before, or alive."""
+    """Today's rows of all tasks that may have been shown: begun by then, and heard of since, or a little before, or alive.
+
+    A task begins with its creation: `workflow.target-matched` may speak of it a millisecond before (recorded).
+    """
     c, quiet = tables.task.c, tables.TASK_QUIET
     now, lately = sa.literal(at_ms, Instant), sa.literal(at_ms - SHOWN_AFTER_END_MS, Instant)
-    begun = sa.or_(c.first_seen_at <= now, c.created_at <= now)
+    begun = sa.func.coalesce(c.created_at, c.first_seen_at, type_=Instant) <= now
     of = sa.select(tables.task).where(c.workspace_sid == workspace_sid, begun)
     heard = of.where(quiet > lately, quiet < sa.literal(at_ms + LONGEST_MS, Instant))
     found = [dict(row) for select in (of.where(quiet.is_(None)), heard) for row in present.today.execute(select).mappings()]

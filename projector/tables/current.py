@@ -190,6 +190,6 @@ RESERVATION_ENDED = sa.func.coalesce(
 # while it lives. Whatever happened to a task since a moment, it lives or this is no earlier: live tasks, those ended lately, and
 # what a window of statistics has to look at are found by its index.
 TASK_QUIET = sa.case((task.c.updated_at > TASK_ENDED, task.c.updated_at), else_=TASK_ENDED)
-sa.Index("ix_task_quiet", task.c.workspace_sid, TASK_QUIET)
+sa.Index("ix_task_quiet", task.c.workspace_sid, sa.sql.elements.Grouping(TASK_QUIET))  # PostgreSQL wants it in parentheses
 
 CURRENT = (workspace, activity, worker, worker_channel, task, reservation, task_queue, workflow, task_channel)

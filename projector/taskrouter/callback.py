@@ -223,6 +223,11 @@ def read(state: bytes, originator_id: str) -> Callback:
     return Callback.of(_with_unit(fields), identity, recorded_at, source == "callback")
 
 
+def parameters_of(state: bytes) -> dict[str, str]:
+    """Every parameter of a stored document, as received."""
+    return _decode_text(state).parameters
+
+
 def fields_of(parameters: Mapping[str, str]) -> Fields:
     """The core of a callback's parameters, each a text."""
     try:
