@@ -72,7 +72,8 @@ def test_a_task_s_timeline_shows_its_way(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "told"), [(1, (0, 0, 0, 0)), (2, (0, 1, 1, 1)), (10, (4, 8, 9, 9)), (100, (49, 89, 94, 98)), (101, (50, 90, 95, 99))]
+    ("count", "told"),
+    [(1, (0, 0, 0, 0)), (2, (0, 1, 1, 1)), (10, (4, 8, 9, 9)), (100, (49, 89, 94, 98)), (101, (50, 90, 95, 99))],
 )
 def test_a_percentile_is_a_wait_that_somebody_had(count: int, told: tuple[int, ...]) -> None:
     """By nearest rank: of a hundred, the 95th is the 95th."""
@@ -191,7 +192,12 @@ def test_a_figure_names_its_callbacks(api: Api) -> None:
     assert {name: len(rows) for name, rows in behind.items() if name.startswith(("reservations", "tasks_c", "tasks_e"))} == {
         name: told[name] for name in ("reservations_created", "reservations_accepted", "tasks_completed", "tasks_entered")
     } | {"tasks_created": 2, "reservations_wrapup": 2, "reservations_completed": 1}
-    completed = {"at": "2026-02-02T02:42:10.000Z", "event_sid": story[-1]["Sid"], "task_sid": sid("WT", "a"), "reservation_sid": None}
+    completed = {
+        "at": "2026-02-02T02:42:10.000Z",
+        "event_sid": story[-1]["Sid"],
+        "task_sid": sid("WT", "a"),
+        "reservation_sid": None,
+    }
     assert behind["tasks_completed"] == [completed]
     accepted = behind["wait_duration_until_accepted"][0]
     assert (accepted["event_sid"], accepted["reservation_sid"]) == (story[3]["Sid"], sid("WR", "a"))

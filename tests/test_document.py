@@ -93,7 +93,14 @@ def test_whatever_is_asked_nothing_fails(url: URL, mode: GenerationMode) -> None
 def asked(operation: Any, mode: GenerationMode, cases: int, sids: dict[str, str], statuses: Counter[int]) -> None:
     """So many requests of one operation; what they were answered is counted."""
 
-    @settings(max_examples=cases, database=None, deadline=None, phases=[Phase.generate], derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=cases,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(case=operation.as_strategy(generation_mode=mode), strange=st.integers(0, 9))
     def ask(case: Any, strange: int) -> None:
         if strange:
