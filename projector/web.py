@@ -25,7 +25,6 @@ THREADS = 16  # of one process, reading and checking requests; none waits for a 
 CONNECTIONS = 2_048  # taken at once; beyond them, and with few, slow clients would keep everybody waiting
 HEADER_READ_TIMEOUT_MS = 10_000
 DRAIN_SECONDS = 8
-READ_SECONDS = 10.0  # for a statement of the read API; whoever asked is told 503
 LINGER_SECONDS = 0.5  # connections made before SIGTERM are accepted for so long; the kernel would reset them otherwise
 
 
@@ -73,6 +72,7 @@ def application() -> Flask:
 
     from projector.api import document_pages, read_api
     from projector.api.keys import Key, Keys
+    from projector.api.store import LOOK_SECONDS
     from projector.database import open_engine
     from projector.log import open_log
     from projector.status import progress
@@ -84,7 +84,7 @@ def application() -> Flask:
     app = create_app(config, log, lambda now_ms: progress(log, engine, now_ms))
     keys = Keys(Key(name, secret, workspaces) for name, (secret, workspaces) in config.api_keys.items())
     app.register_blueprint(document_pages)
-    app.register_blueprint(read_api(open_engine(config.database_url, limit_seconds=READ_SECONDS), log, keys))
+    app.register_blueprint(read_api(open_engine(config.database_url, limit_seconds=LOOK_SECONDS), log, keys))
     return app
 
 

@@ -85,6 +85,16 @@ class _Transport(HttpClient):
         return Response(answer.status_code, answer.text)
 
 
+class Listed:
+    """A body for the SDK, which asks it for its dictionary."""
+
+    def __init__(self, *sids: str) -> None:
+        self._sids = sids
+
+    def to_dict(self) -> dict[str, list[str]]:
+        return {"QueueSids": list(self._sids)}
+
+
 @contextmanager
 def reading_from(url: URL, *keys: Key, limit_seconds: float = 30) -> Iterator[Api]:
     """The read API over this database, for these keys."""

@@ -18,7 +18,7 @@ from projector.log import open_log
 from projector.log.entry import recorded_ms
 from tests.given import ACCOUNT, WORKSPACE, arrived, callback, ms, reservation, sid, task_canceled, task_created, worker
 from tests.harness import Process, Workload, caught_up, ending, wait_until
-from tests.reading import KEY, Api, reading_from
+from tests.reading import KEY, Api, Listed, reading_from
 
 
 @pytest.fixture
@@ -309,6 +309,17 @@ def test_expressions_filter_lists(
     assert api.sids(path, key, PageSize=size, **query) == sorted(sid(prefix, name) for name in names)
 
 
+def test_an_answer_of_many_looks_is_given_up_too(url: URL, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of them quick, all together too long."""
+    with reading_from(url) as api:
+        api.told(task_created(1), worker("created", 1))
+        assert api.get("/Tasks", AsOf=str(ms(5))).status_code == 200
+        monkeypatch.setattr("projector.api.store.LOOK_SECONDS", -1)
+        for path in ("/Tasks", "/RealTimeStatistics", f"/Workers/{sid('WK', 'ann')}"):
+            answer = api.get(path, AsOf=str(ms(5)))
+            assert (answer.status_code, answer.get_json()["code"], answer.headers["Retry-After"]) == (503, 20503, "1")
+
+
 def test_a_look_that_takes_too_long_is_given_up(url: URL, monkeypatch: pytest.MonkeyPatch) -> None:
     """503 with Retry-After instead of waiting for ever; the next one is answered."""
     n = sa.select(sa.literal(1).label("n")).cte("n", recursive=True)
@@ -334,21 +345,68 @@ class ElsewhereClient(TwilioHttpClient):
 
 
 def test_the_sdk_reads_a_running_server(url: URL) -> None:
-    """`projector serve`, asked over HTTP: pages, a resource then, and what a wrong key is told."""
+    """`projector serve`, asked over HTTP for every resource and statistic: in pages, one by one, and what a wrong key is told."""
+    voice = {"TaskChannelSid": sid("TC", "voice"), "TaskChannelUniqueName": "voice"}
+    queue = {"TaskQueueSid": sid("WQ", "support"), "TaskQueueName": "Support", "TaskQueueTargetExpression": "1==1"}
     with closing(open_log(url)) as log:
-        arrived(log, *(task_created(n, f"task {n}") for n in range(5)), reservation("created", 9, task_="task 1"))
+        arrived(
+            log, callback("activity.created", 0, ActivitySid=sid("WA", "Idle"), ActivityName="Idle", ActivityAvailable="true"),
+            callback("task-queue.created", 0, **queue), worker("created", 1), worker("created", 1, "bob"),
+            worker("capacity.update", 2, WorkerChannelAvailableCapacity="2", **voice), *(task_created(n, f"task {n}") for n in range(5)),
+            reservation("created", 9, task_="task 1"), reservation("accepted", 12, task_="task 1"),
+        )  # fmt: skip
     server = Process.serving(url)
     with ending(server):
         server.start().wait_alive()
         wait_until(lambda: caught_up(server))
         elsewhere = ElsewhereClient(f"http://127.0.0.1:{server.port}")
-        workspace = Client(KEY.name, KEY.secret, http_client=elsewhere).taskrouter.v1.workspaces(WORKSPACE)
-        assert len(workspace.tasks.list(page_size=2)) == 5
+        client = Client(KEY.name, KEY.secret, http_client=elsewhere).taskrouter.v1
+        workspace = client.workspaces(WORKSPACE)
+        assert [each.sid for each in client.workspaces.list()] == [WORKSPACE]
+        _read_resources(workspace)
+        _read_statistics(workspace)
         task = workspace.tasks(sid("WT", "task 1")).fetch()
-        assert (task.assignment_status, task.account_sid) == ("reserved", ACCOUNT)
+        assert (task.assignment_status, task.account_sid) == ("assigned", ACCOUNT)
         assert str(task.url).startswith(f"http://127.0.0.1:{server.port}/v1/Workspaces/")
         with pytest.raises(TwilioRestException) as refused:
             Client("reader", "wrong", http_client=elsewhere).taskrouter.v1.workspaces(WORKSPACE).fetch()
         assert (refused.value.status, refused.value.code) == (401, 20003)
+        assert server.get("/openapi.json")[1]["openapi"] == "3.0.3"
         server.signal(signal.SIGTERM)
         assert server.wait() == 0
+
+
+def _read_resources(workspace: Any) -> None:
+    """Each list in pages of one, and each row by itself."""
+    many = ("activities", "workers", "tasks", "task_queues", "task_channels", "workflows")
+    ann, task = workspace.workers(sid("WK", "ann")), workspace.tasks(sid("WT", "task 1"))
+    lists = [(workspace, name) for name in many] + [(ann, "reservations"), (task, "reservations")]
+    for owner, name in lists:
+        shown = getattr(owner, name).list(page_size=1)
+        assert shown, name
+        assert [getattr(owner, name)(each.sid).fetch().sid for each in shown] == [each.sid for each in shown]
+    assert len(workspace.tasks.list(page_size=2)) == 5
+    channels = ann.worker_channels.list()
+    assert [each.task_channel_unique_name for each in channels] == ["voice"]
+    assert ann.worker_channels("voice").fetch().configured_capacity == 2
+    events = workspace.events.list(minutes=5_000_000, page_size=3)
+    assert len(events) == 12
+    assert workspace.events(events[0].sid).fetch().event_type == events[0].event_type == "reservation.accepted"
+
+
+def _read_statistics(workspace: Any) -> None:
+    """Each of them, by the names the SDK gives them; these happened in the window."""
+    window = {"minutes": 5_000_000}
+    queue, flow = workspace.task_queues(sid("WQ", "support")), workspace.workflows(sid("WW", "main"))
+    for each in (workspace, queue, flow):
+        assert each.cumulative_statistics().fetch(split_by_wait_time="5", **window).reservations_accepted == 1
+        assert each.real_time_statistics().fetch().tasks_by_status["pending"] == 4
+        assert each.statistics().fetch(**window).realtime["total_tasks"] == 5
+    assert queue.real_time_statistics().fetch().total_available_workers == 2
+    assert workspace.task_queues.statistics.list(**window)[0].cumulative["tasks_entered"] == 5
+    assert workspace.workers.cumulative_statistics().fetch(**window).activity_durations[0]["total"] > 0
+    assert workspace.workers.real_time_statistics().fetch().total_workers == 2
+    assert workspace.workers.statistics().fetch(**window).cumulative["reservations_accepted"] == 1
+    assert workspace.workers(sid("WK", "ann")).statistics().fetch(**window).cumulative["tasks_assigned"] == 1
+    bulk = workspace.task_queues.bulk_real_time_statistics.create(body=Listed(sid("WQ", "support")))
+    assert [each["total_eligible_workers"] for each in bulk.task_queue_data] == [2]

@@ -320,7 +320,7 @@ def test_a_reservation_is_found_before_it_is_projected_and_in_every_task_that_cl
 
 def test_a_search_comes_to_an_end(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is found is told; when the time is up before there is a page, whoever asks is told to ask for less."""
-    monkeypatch.setattr(events, "SEARCH_SECONDS", 0)
+    monkeypatch.setattr(events, "LOOK_SECONDS", 0)
     monkeypatch.setattr(events, "LOOK", 3)
     api.told(*story())
     assert pages(api, PageSize="2", **ALL)[0] == named("i", "h")

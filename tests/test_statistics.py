@@ -21,7 +21,7 @@ from tests.given import (
     task_created,
     worker,
 )
-from tests.reading import KEY, Api, reading_from
+from tests.reading import KEY, Api, Listed, reading_from
 
 SUPPORT, VIP, MAIN = sid("WQ", "support"), sid("WQ", "vip"), sid("WW", "main")
 IN_VIP = {"TaskQueueSid": VIP, "TaskQueueName": "VIP"}
@@ -287,16 +287,6 @@ def test_what_was_deleted_since_has_its_past(api: Api) -> None:
     assert real_time(api, 400)["total_eligible_workers"] == 1
     assert api.get(f"/Workers/{sid('WK', 'ann')}/Statistics", **DAY).status_code == 200
     assert api.get(f"/Workers/{sid('WK', 'nobody')}/Statistics", **DAY).status_code == 404
-
-
-class Listed:
-    """A body for the SDK, which asks it for its dictionary."""
-
-    def __init__(self, *sids: str) -> None:
-        self._sids = sids
-
-    def to_dict(self) -> dict[str, list[str]]:
-        return {"QueueSids": list(self._sids)}
 
 
 def test_the_sdk_reads_all_statistics(api: Api) -> None:

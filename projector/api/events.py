@@ -21,7 +21,7 @@ from projector.api import paging
 from projector.api.asked import MINUTES, MINUTES_MAX, missing, moment_asked, now_ms, paged, readable_workspace, root_url, when
 from projector.api.problems import Problem, invalid
 from projector.api.shapes import Json, Row, instant
-from projector.api.store import Store
+from projector.api.store import LOOK_SECONDS, Store
 from projector.log import Log, Place, Timed
 from projector.log.entry import recorded_ms
 from projector.taskrouter.callback import EVENT_SID, Unit, parameters_of, read
@@ -29,7 +29,6 @@ from projector.taskrouter.event_types import TASK, canonical
 from projector.taskrouter.text import LATEST_MS, clean
 
 LOOK = 2_000  # callbacks looked at at once, after a first look at as many as are wanted
-SEARCH_SECONDS = 10.0  # for a page
 
 FILTERS = {  # by which parameters of a callback; one of them has to be equal
     "TaskSid": ("task_sid",), "ReservationSid": ("reservation_sid",), "WorkerSid": ("worker_sid",), "TaskQueueSid": ("task_queue_sid",),
@@ -143,7 +142,7 @@ def _unit(store: Store, workspace_sid: str, of: Mapping[str, str]) -> str | None
 
 def _found(log: Log, search: Search, asked: paging.Asked, limit: int) -> list[Row]:
     """What `paging.page` wants: each with its `place`, the key of this list. Raises `Problem` when it takes too long."""
-    deadline = time.monotonic() + SEARCH_SECONDS
+    deadline = time.monotonic() + LOOK_SECONDS
     found: list[Timed] = []
     place, look = _place(search, asked), limit
     while True:
@@ -172,7 +171,9 @@ def _place(search: Search, asked: paging.Asked) -> Place:
 
 
 def _too_long() -> Problem:
-    told = f"No page of events was found within {SEARCH_SECONDS:g} seconds. Give a narrower window (StartDate, EndDate), or a TaskSid."
+    told = (
+        f"No page of events was found within {LOOK_SECONDS:g} seconds. Give a narrower window (StartDate, EndDate), or a TaskSid."
+    )
     return Problem(503, 20503, told, Retry_After="1")
 
 

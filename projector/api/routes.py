@@ -64,7 +64,14 @@ def read_api(engine: sa.Engine, log: Log, keys: Keys) -> Blueprint:
     _serve_below(api, store, WORKER_RESERVATIONS, WORKERS)
     _refuse(api)
     api.after_request(as_asked)
+    api.after_request(_private)
     return api
+
+
+def _private(response: Response) -> Response:
+    """Who was where is nobody's to keep between here and whoever asked."""
+    response.headers["Cache-Control"] = "private, no-store"
+    return response
 
 
 def _authenticate(api: Blueprint, keys: Keys, patience: Patience) -> None:

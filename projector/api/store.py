@@ -1,5 +1,6 @@
 """Where answers come from."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -7,12 +8,15 @@ import sqlalchemy as sa
 
 from projector import tables
 from projector.access import reading
+from projector.errors import StoreUnavailable
 from projector.log import Log
 from projector.read.present import Present, present
 from projector.read.refolded import Refolded
 from projector.read.source import Source
 from projector.read.when import position_at
 from projector.taskrouter.callback import read
+
+LOOK_SECONDS = 10.0  # for an answer; whoever asked is told 503
 
 
 class Store:
@@ -26,18 +30,19 @@ class Store:
     def looking(self) -> Iterator[sa.Connection]:
         """A connection to look with."""
         with reading(self._engine) as connection:
-            yield connection
+            yield limited(connection)
 
     @contextmanager
     def knowing_all(self) -> Iterator[Present]:
         """All that is known, to look at many things at a moment."""
         with present(self._engine, self._log) as now:
+            limited(now.today)
             yield now
 
     @contextmanager
     def knowing(self, known_ms: int | None) -> Iterator[Source]:
         """All that is known, or was by some time, to look at a moment with."""
-        with present(self._engine, self._log) as now:
+        with self.knowing_all() as now:
             yield now if known_ms is None else Refolded(now, position_at(self._log, known_ms))
 
     def account_sid(self, connection: sa.Connection, workspace_sid: str) -> str | None:
@@ -54,3 +59,17 @@ class Store:
                     self._accounts[workspace_sid] = account_sid
                     break
         return self._accounts.get(workspace_sid)
+
+
+def limited(connection: sa.Connection) -> sa.Connection:
+    """The same, which begins no statement when the time of a look is up. (The engine gives up one that takes too long by itself.)"""
+    deadline = time.monotonic() + LOOK_SECONDS
+
+    def look(*_: object) -> None:
+        if time.monotonic() > deadline:
+            raise StoreUnavailable(
+                f"The answer took more than {LOOK_SECONDS:g} seconds. Ask for less: a narrower window, one queue."
+            )
+
+    sa.event.listen(connection, "before_cursor_execute", look)
+    return connection
