@@ -30,6 +30,10 @@ class Asked:
         self.floor_then = Floor(present, workspace_sid, self.window.end_ms)  # for who was eligible at the window's end
         self.split_seconds = numbers_asked("SplitByWaitTime")
 
+    def floor_of(self, task_queue_sid: str) -> Floor:
+        """The moment asked for, of one queue alone: its tasks are fewer."""
+        return Floor(self.floor.present, self.workspace_sid, self.setting.at_ms, task_queue_sid)
+
     def scope(self, **of: str | None) -> Scope:
         """Whose figures."""
         return Scope(self.workspace_sid, task_channel=request.args.get("TaskChannel") or None, **of)

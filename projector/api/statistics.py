@@ -28,15 +28,15 @@ OF_COMBINED = ("wrapup", "completed")  # what …/Statistics counts besides (obs
 
 
 class Floor:
-    """One workspace at one moment, looked at once however many queues are asked for."""
+    """One workspace, or one queue of it, at one moment; looked at once however many figures are asked for."""
 
-    def __init__(self, present: Present, workspace_sid: str, at_ms: int) -> None:
-        self.present, self.workspace_sid, self.at_ms = present, workspace_sid, at_ms
+    def __init__(self, present: Present, workspace_sid: str, at_ms: int, task_queue_sid: str | None = None) -> None:
+        self.present, self.workspace_sid, self.at_ms, self._queue_sid = present, workspace_sid, at_ms, task_queue_sid
 
     @cached_property
     def tasks(self) -> list[Row]:
         """Those that a list of tasks shows."""
-        return tasks(self.present, self.workspace_sid, self.at_ms)
+        return tasks(self.present, self.workspace_sid, self.at_ms, self._queue_sid)
 
     @cached_property
     def workers(self) -> list[Row]:

@@ -47,7 +47,7 @@ def serve_statistics(api: Blueprint, store: Store) -> None:
     """All of them."""
     every = (BOTH, CUMULATIVE, REAL_TIME)
     _serve(api, store, "", every, lambda asked, _, __: _of_workspace(asked))
-    _serve(api, store, "/TaskQueues/<sid>", every, _of_queue)
+    _serve(api, store, "/TaskQueues/<sid>", every, lambda asked, sid, kind: _of_queue(asked, asked.floor_of(sid), sid, kind))
     _serve(api, store, "/Workflows/<sid>", every, _of_workflow)
     _serve(api, store, "/Workers", every, lambda asked, _, kind: _of_workers(asked, kind))
     _serve(api, store, "/Workers/<sid>", (BOTH,), lambda asked, sid, _: _of_worker(asked, sid))
@@ -96,17 +96,17 @@ def _of_workspace(asked: Asked) -> Figures:
         lambda: (
             of_tasks(asked.floor, scope)
             | of_workers(asked.floor, asked.floor.workers)
-            | _explain(asked, scope, asked.floor.workers)
+            | _explain(asked.floor, scope, asked.floor.workers)
         ),
     )
 
 
-def _of_queue(asked: Asked, sid: str, kind: str) -> Figures:
+def _of_queue(asked: Asked, floor: Floor, sid: str, kind: str) -> Figures:
     queue, scope = asked.row(tables.task_queue, sid, now=kind == REAL_TIME), asked.scope(task_queue_sid=sid)
     return Figures(
         {"task_queue_sid": sid},
         lambda combined: asked.cumulative(scope, combined=combined),
-        lambda: of_queue(asked.floor, queue, scope) | _explain(asked, scope, asked.floor.eligible(queue) or []),
+        lambda: of_queue(floor, queue, scope) | _explain(floor, scope, floor.eligible(queue) or []),
     )
 
 
@@ -116,7 +116,7 @@ def _of_workflow(asked: Asked, sid: str, kind: str) -> Figures:
     return Figures(
         {"workflow_sid": sid},
         lambda combined: asked.cumulative(scope, combined=combined),
-        lambda: of_tasks(asked.floor, scope) | _explain(asked, scope, []),
+        lambda: of_tasks(asked.floor, scope) | _explain(asked.floor, scope, []),
     )
 
 
@@ -141,16 +141,16 @@ def _of_workers(asked: Asked, kind: str) -> Figures:
 
     def real_time() -> Json:
         workers = among(asked.floor)
-        return of_workers(asked.floor, workers) | _explain(asked, None, workers)
+        return of_workers(asked.floor, workers) | _explain(asked.floor, None, workers)
 
     return Figures({}, cumulative, real_time)
 
 
-def _explain(asked: Asked, scope: Scope | None, workers: list[Row]) -> Json:
+def _explain(floor: Floor, scope: Scope | None, workers: list[Row]) -> Json:
     """`Explain=true`: of each task and worker counted, the callback that it was last heard of by, or that told its activity."""
     if not wants(request.args, "Explain"):
         return {}
-    tasks = realtime.of_scope(asked.floor.tasks, scope) if scope is not None else []
+    tasks = realtime.of_scope(floor.tasks, scope) if scope is not None else []
     by_task = [{"task_sid": row["task_sid"], "status": row["status"], "event_sid": row["last_event_sid"]} for row in tasks]
     told = ("worker_sid", "activity_sid", "event_sid")
     return {"explain": {"tasks": by_task, "workers": [{name: row[name] for name in told} for row in workers]}}
@@ -203,7 +203,7 @@ def _serve_queues(api: Blueprint, store: Store) -> None:
 
 def _one_of_queues(asked: Asked, queue: Mapping[str, Any]) -> Json:
     sid = queue["task_queue_sid"]
-    figures = _of_queue(asked, sid, REAL_TIME).of_kind(BOTH)
+    figures = _of_queue(asked, asked.floor, sid, REAL_TIME).of_kind(BOTH)
     return {"account_sid": asked.setting.account_sid, "workspace_sid": asked.workspace_sid, "task_queue_sid": sid, **figures}
 
 

@@ -5,12 +5,24 @@ import sqlalchemy as sa
 from projector import tables
 
 
-def name_now(today: sa.Connection, table: sa.Table, workspace_sid: str, sid: str | None) -> str | None:
-    """The friendly name of an activity, worker or queue in the tables."""
-    key = table.c[f"{table.name}_sid"]
-    named = sa.select(table.c.friendly_name).where(table.c.workspace_sid == workspace_sid, key == sid)
-    name: str | None = today.execute(named).scalar() if sid else None
-    return name
+class Names:
+    """Friendly names as they are now, each looked up once: an answer about many tasks asks for the same few again and again."""
+
+    def __init__(self, today: sa.Connection) -> None:
+        self._today = today
+        self._known: dict[tuple[str, str, str], str | None] = {}
+
+    def now(self, table: sa.Table, workspace_sid: str, sid: str | None) -> str | None:
+        """Of an activity, worker, queue or workflow; None where nobody told it."""
+        if sid is None:
+            return None
+        place = (table.name, workspace_sid, sid)
+        if place not in self._known:
+            named = sa.select(table.c.friendly_name).where(
+                table.c.workspace_sid == workspace_sid, table.c[f"{table.name}_sid"] == sid
+            )
+            self._known[place] = self._today.execute(named).scalar()
+        return self._known[place]
 
 
 def is_there(today: sa.Connection, table: sa.Table, workspace_sid: str, sid: str, at_ms: int, *, shown: bool) -> bool:

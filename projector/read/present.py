@@ -13,12 +13,14 @@ from projector import tables
 from projector.access import projected, snapshot
 from projector.errors import NotRebuilt
 from projector.log import Log
+from projector.project import history
+from projector.read.names import Names
 from projector.read.source import S, after
 from projector.rows import COLUMNS, HISTORY_OF, LINE_KEY, PART_KEY, PARTS, TABLE_OF, is_only_mentioned, row_of, state_of
 from projector.sink import Checkpoint
 from projector.status import rebuild_due
 from projector.table_sink import latest_checkpoint
-from projector.taskrouter.callback import Unit
+from projector.taskrouter.callback import Callback, Unit
 from projector.taskrouter.fold import ENTITIES, State
 from projector.taskrouter.mention import Stated
 from projector.taskrouter.reservation import Reservation, ReservationStatusSpan, last_spans
@@ -40,9 +42,13 @@ class Present:
     """See `Source`."""
 
     def __init__(self, connection: sa.Connection, log: Log) -> None:
-        self.today, self.log = connection, log
+        self.today, self.log, self.names = connection, log, Names(connection)
         row = projected(connection)
         self.position, self.event_ms = int(row.position), row.event_at
+
+    def callbacks(self, unit: Unit, since_ms: int, until_ms: int) -> list[Callback]:
+        """See `Source.callbacks`."""
+        return [each.callback for each in history(self.log, unit, self.position, since_ms, until_ms)]
 
     def state(self, unit: Unit) -> State | None:
         """See `Source.state`."""

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from projector import tables
-from projector.read.names import is_there, name_now
+from projector.read.names import is_there
 from projector.read.present import Present
 from projector.rows import Row
 from projector.taskrouter.span import LONGEST_MS
@@ -31,7 +31,7 @@ def queue(present: Present, workspace_sid: str, task_queue_sid: str, at_ms: int)
         "workspace_sid": workspace_sid,
         "task_queue_sid": task_queue_sid,
         "task_queue_name": tasks[-1]["task_queue_name"] if tasks else None,
-        "task_queue_name_now": name_now(present.today, tables.task_queue, workspace_sid, task_queue_sid),
+        "task_queue_name_now": present.names.now(tables.task_queue, workspace_sid, task_queue_sid),
         "tasks_waiting": len(waiting),
         "longest_wait_ms": at_ms - waiting[0]["since"] if waiting else None,
         "oldest_task": waiting[0] if waiting else None,

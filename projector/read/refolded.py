@@ -15,11 +15,12 @@ from projector.read.present import Present
 from projector.read.source import S, after, deleted_by
 from projector.rows import LINE_KEY
 from projector.sink import Checkpoint
-from projector.taskrouter.callback import FUTURE_TOLERANCE_MS, Unit, order_identity
+from projector.taskrouter.callback import FUTURE_TOLERANCE_MS, Callback, Unit, order_identity
 from projector.taskrouter.fold import Folding, State, fold, last_spans
 from projector.taskrouter.mention import Stated
 from projector.taskrouter.reservation import ReservationStatusSpan
 from projector.taskrouter.span import LONGEST_MS
+from projector.taskrouter.text import LATEST_MS
 
 LATE_MS = 30 * 24 * 3_600_000  # Twilio keeps its events so long: nothing arrives later than that
 
@@ -28,9 +29,16 @@ class Refolded:
     """See `Source`. Folds a unit the first time it is asked for."""
 
     def __init__(self, present: Present, position: int) -> None:
-        self.log, self.position, self.today = present.log, position, present.today
+        self.log, self.position, self.today, self.names = present.log, position, present.today, present.names
         self._present = present
+        self._told: dict[Unit, list[Callback]] = {}
         self._folded: dict[Unit, Folding | None] = {}
+
+    def callbacks(self, unit: Unit, since_ms: int, until_ms: int) -> list[Callback]:
+        """See `Source.callbacks`."""
+        if unit not in self._told:
+            self._told[unit] = [each.callback for each in history(self.log, unit, self.position)]
+        return [callback for callback in self._told[unit] if since_ms <= callback.at_ms <= until_ms]
 
     def state(self, unit: Unit) -> State | None:
         """See `Source.state`."""
@@ -78,7 +86,7 @@ class Refolded:
 
     def _folding(self, unit: Unit) -> Folding | None:
         if unit not in self._folded:
-            told = [each.callback for each in history(self.log, unit, self.position)]
+            told = self.callbacks(unit, 0, LATEST_MS)
             self._folded[unit] = fold(unit, told) if told else None
         return self._folded[unit]
 

@@ -7,9 +7,9 @@ import sqlalchemy as sa
 from msgspec.structs import replace
 
 from projector.log import Log
-from projector.project import history
+from projector.read.names import Names
 from projector.sink import Checkpoint
-from projector.taskrouter.callback import Unit, order_ms
+from projector.taskrouter.callback import Callback, Unit, order_ms
 from projector.taskrouter.fold import State, fold
 from projector.taskrouter.head import Head
 from projector.taskrouter.mention import Stated
@@ -20,11 +20,15 @@ S = TypeVar("S", bound=Span)
 
 
 class Source(Protocol):
-    """All that is known: of the log up to `position`. `today`: the tables as they are, for names as they are now."""
+    """All that is known: of the log up to `position`. `today`: the tables as they are; `names`: as they are now."""
 
     log: Log
     position: int
     today: sa.Connection
+    names: Names
+
+    def callbacks(self, unit: Unit, since_ms: int, until_ms: int) -> list[Callback]:
+        """The unit's callbacks known that are stamped between two moments, in the order they are folded: deletions last."""
 
     def state(self, unit: Unit) -> State | None:
         """The unit after all its callbacks known; None when none is."""
@@ -76,8 +80,11 @@ def state_at(source: Source, unit: Unit, at_ms: int) -> State | None:
     point = source.checkpoint(unit, before=after(at_ms))
     folded_to, start = (point.folded_to, _without_deletion(point.state)) if point else ("", None)
     since_ms = order_ms(folded_to) if folded_to else 0
-    told = [each.callback for each in history(source.log, unit, source.position, since_ms, at_ms)]
-    told = [callback for callback in told if callback.order > folded_to and not callback.is_deletion]
+    told = [
+        callback
+        for callback in source.callbacks(unit, since_ms, at_ms)
+        if callback.order > folded_to and not callback.is_deletion
+    ]
     return fold(unit, told, start).state if told or start else None
 
 

@@ -7,8 +7,6 @@ stamped up to the moment left it. An ended task stays, completed or canceled, un
 from typing import cast
 
 from projector import tables
-from projector.project import history
-from projector.read.names import name_now
 from projector.read.source import Source, deleted_by, last_of, span_at, span_begun, state_at
 from projector.read.worker import offer_row
 from projector.rows import Row
@@ -50,7 +48,7 @@ def task(source: Source, workspace_sid: str, task_sid: str, at_ms: int) -> Row |
         "task_channel_unique_name": then.task_channel_unique_name,
         "workflow_sid": then.workflow_sid,
         "workflow_name": then.workflow_name,
-        "workflow_name_now": name_now(source.today, tables.workflow, workspace_sid, then.workflow_sid),
+        "workflow_name_now": source.names.now(tables.workflow, workspace_sid, then.workflow_sid),
         "transfer_status": then.transfer_status,
         "ignore_capacity": then.ignore_capacity,
         "created_at": head.created_ms,
@@ -83,7 +81,7 @@ def reservation(source: Source, workspace_sid: str, task_sid: str, reservation_s
         **_offer_status(source, unit, state, part, at_ms),
         "worker_sid": then.worker_sid,
         "worker_name": then.worker_name,
-        "worker_name_now": name_now(source.today, tables.worker, workspace_sid, then.worker_sid),
+        "worker_name_now": source.names.now(tables.worker, workspace_sid, then.worker_sid),
         "worker_activity_sid": then.worker_activity_sid,
         "worker_activity_name": then.worker_activity_name,
         "task_queue_sid": then.task_queue_sid,
@@ -104,7 +102,7 @@ def _visit_row(source: Source, visit: TaskQueueSpan, at_ms: int) -> Row:
     return {
         "task_queue_sid": visit.task_queue_sid,
         "task_queue_name": visit.task_queue_name,
-        "task_queue_name_now": name_now(source.today, tables.task_queue, visit.workspace_sid, visit.task_queue_sid),
+        "task_queue_name_now": source.names.now(tables.task_queue, visit.workspace_sid, visit.task_queue_sid),
         "waiting": waiting,
         "since": visit.started_ms,
         "until": visit.ended_ms,
@@ -146,7 +144,7 @@ def _task_end(source: Source, unit: Unit, status: str | None, ended_ms: int | No
     if ended_ms is None:
         return None
     if status is None:
-        found = [each.callback for each in history(source.log, unit, source.position, ended_ms, ended_ms)]
+        found = source.callbacks(unit, ended_ms, ended_ms)
         return next((callback.identity for callback in reversed(found) if callback.is_deletion), None)
     own = _told_at(source, unit, ended_ms, f"task.{status}", None)
     return own or next((each.identity for each in _stamped(source, unit, ended_ms) if _states(each, status)), None)
@@ -165,4 +163,4 @@ def _told_at(source: Source, unit: Unit, at_ms: int, event_type: str, reservatio
 
 
 def _stamped(source: Source, unit: Unit, at_ms: int) -> list[Callback]:
-    return [each.callback for each in history(source.log, unit, source.position, at_ms, at_ms)]
+    return source.callbacks(unit, at_ms, at_ms)

@@ -11,12 +11,12 @@ from typing import Any, TypeAlias
 import sqlalchemy as sa
 
 from projector import tables
-from projector.project import history
 from projector.read.source import Source, deleted_by, state_at
 from projector.read.task import reservation, task
 from projector.read.worker import worker
 from projector.rows import row_of, untouched
 from projector.taskrouter.callback import Unit
+from projector.taskrouter.text import LATEST_MS
 
 Row: TypeAlias = Mapping[str, Any]
 
@@ -89,8 +89,7 @@ def thing_then(source: Source, table: sa.Table, today: Row, at_ms: int) -> Row |
 
 def _target_workers(source: Source, unit: Unit, today: Row, at_ms: int) -> str | None:
     """A queue's TargetWorkers, as its own callbacks tell them: the last by then, else the first ever; as its row has it where none does."""
-    told = [each.callback for each in history(source.log, unit, source.position)]
-    told = sorted((each for each in told if each.fields.task_queue_target_expression), key=lambda each: each.order)
+    told = [each for each in source.callbacks(unit, 0, LATEST_MS) if each.fields.task_queue_target_expression]
     by_then = [each for each in told if each.at_ms <= at_ms]
     found = by_then[-1] if by_then else told[0] if told else None
     return today["target_workers"] if found is None else found.fields.task_queue_target_expression

@@ -9,7 +9,7 @@ divides by zero); None only where the configured capacity is not known.
 from typing import Any, cast
 
 from projector import tables
-from projector.read.names import channels_of, name_now
+from projector.read.names import channels_of
 from projector.read.source import Source, deleted_by, last_of, span_at, state_at
 from projector.rows import Row
 from projector.taskrouter.activity import Activity
@@ -48,7 +48,7 @@ def worker(source: Source, workspace_sid: str, worker_sid: str, at_ms: int) -> R
         "workspace_sid": workspace_sid,
         "worker_sid": worker_sid,
         "worker_name": max(named, key=lambda span: span.started_ms).worker_name if named else None,
-        "worker_name_now": name_now(source.today, tables.worker, workspace_sid, worker_sid),
+        "worker_name_now": source.names.now(tables.worker, workspace_sid, worker_sid),
         "activity": _activity(source, activity, at_ms),
         "attributes": attributes and {"attributes": attributes.attributes, **_stretch(attributes)},
         "version": then.version,
@@ -70,7 +70,7 @@ def offer_row(source: Source, offer: ReservationStatusSpan) -> Row:
         **_stretch(offer),
         "worker_sid": offer.worker_sid,
         "worker_name": offer.worker_name,
-        "worker_name_now": name_now(source.today, tables.worker, offer.workspace_sid, offer.worker_sid),
+        "worker_name_now": source.names.now(tables.worker, offer.workspace_sid, offer.worker_sid),
         "worker_activity_sid": offer.worker_activity_sid,
         "worker_activity_name": offer.worker_activity_name,
         "task_channel_sid": offer.task_channel_sid,
@@ -105,7 +105,7 @@ def _activity(source: Source, span: ActivitySpan | None, at_ms: int) -> Row | No
     return {
         "activity_sid": span.activity_sid,
         "activity_name": span.activity_name,
-        "activity_name_now": name_now(source.today, tables.activity, span.workspace_sid, span.activity_sid),
+        "activity_name_now": source.names.now(tables.activity, span.workspace_sid, span.activity_sid),
         "available": available(source, span.workspace_sid, span.activity_sid, at_ms),
         **_stretch(span),
     }
