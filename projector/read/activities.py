@@ -51,21 +51,21 @@ def _in_past(workspace_sid: str, at_ms: int) -> sa.Select[Any]:
         .join_from(tables.worker, tables.worker_activity_span_past, sa.and_(*same))
         .where(
             c.workspace_sid == workspace_sid, c.activity_since > at_ms, there(at_ms),
-            *last_begun(tables.worker_activity_span_past, at_ms), p.ended_at > at_ms,
+            *_last_begun(at_ms), p.ended_at > at_ms,
         )
     )  # fmt: skip
 
 
-def last_begun(past: sa.Table, at_ms: int) -> list[Any]:
+def _last_begun(at_ms: int) -> list[Any]:
     """That a span of a worker's is its last one begun by then, by its key. (SQLite has no LATERAL.)"""
-    s = past.alias("begun").c
+    s = tables.worker_activity_span_past.alias("begun").c
     mine = (s.workspace_sid == _WORKER.workspace_sid, s.worker_sid == _WORKER.worker_sid, s.started_at <= at_ms)
 
     def of_last(column: Any) -> Any:
         last = sa.select(column).where(*mine).order_by(s.started_at.desc(), s.n.desc()).limit(1)
         return last.correlate(tables.worker).scalar_subquery()
 
-    return [past.c.started_at == of_last(s.started_at), past.c.n == of_last(s.n)]
+    return [_PAST.started_at == of_last(s.started_at), _PAST.n == of_last(s.n)]
 
 
 def there(at_ms: int) -> Any:

@@ -165,7 +165,7 @@ def offers(window: Window, scope: Scope) -> sa.Select[Any]:
     select = _from(_touched.join(tables.reservation, same), window, scope)
     if scope.workflow_sid is not None:
         select = select.where(OFFER.workflow_sid == scope.workflow_sid)
-    return select.where(*_by_worker(scope))
+    return select.where(*_by_worker(scope, sa.func.coalesce(OFFER.worker_sid, "")))  # by its task, not by the index of its worker
 
 
 def ended(window: Window, scope: Scope) -> sa.Select[Any]:
@@ -212,18 +212,18 @@ def _from(what: sa.FromClause, window: Window, scope: Scope) -> sa.Select[Any]:
     of = sa.select(*(c[name] for name in _TOLD)).where(c.workspace_sid == scope.workspace_sid, begun)
     if scope.task_channel is not None:
         of = of.where(sa.or_(c.task_channel_sid == scope.task_channel, c.task_channel_unique_name == scope.task_channel))
-    if by_worker := _by_worker(scope):  # few: their tasks are found by the index of a worker's load
-        r, earliest = tables.reservation.c, sa.literal(window.start_ms - LONGEST_MS, Instant)
-        lately = sa.or_(r.live_since.is_(None), sa.and_(r.live_since > earliest, r.live_since < longest))
-        offered = sa.select(r.task_sid).where(r.workspace_sid == scope.workspace_sid, *by_worker, lately)
-        of = of.where(c.task_sid.in_(offered))
+    r, earliest = tables.reservation.c, sa.literal(window.start_ms - LONGEST_MS, Instant)
+    if by_worker := _by_worker(scope, r.worker_sid):  # few: their tasks are found by the index of a worker's load
+        offered = sa.select(r.task_sid).where(r.workspace_sid == scope.workspace_sid, *by_worker)
+        lately = offered.where(r.live_since > earliest, r.live_since < longest)
+        of = of.where(c.task_sid.in_(sa.union_all(lately, offered.where(r.live_since.is_(None)))))
     touched = sa.union_all(of.where(quiet.is_(None)), of.where(quiet >= start, quiet < longest)).cte("touched")
     return sa.select().select_from(what).add_cte(touched.prefix_with("MATERIALIZED", dialect="sqlite"))
 
 
-def _by_worker(scope: Scope) -> list[Where]:
+def _by_worker(scope: Scope, worker_sid: sa.ColumnElement[Any]) -> list[Where]:
     """That a reservation is of the scope's worker, or of one with that name."""
-    w, worker_sid = tables.worker.c, tables.reservation.c.worker_sid
+    w = tables.worker.c
     named = sa.select(w.worker_sid).where(w.workspace_sid == scope.workspace_sid, w.friendly_name == scope.worker_name)
     where: list[Where] = [] if scope.worker_name is None else [worker_sid.in_(named)]
     return where if scope.worker_sid is None else [*where, worker_sid == scope.worker_sid]

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from projector import tables
-from projector.read.activities import activities, last_begun, there
+from projector.read.activities import activities, there
 from projector.read.present import Present
 from projector.rows import Row
 from projector.tables import Instant
@@ -55,10 +55,9 @@ def _worker(row: Any, in_activity: Row, before: dict[str, str | None], at_ms: in
 
 def _attributes_before(present: Present, workspace_sid: str, at_ms: int) -> dict[str, str | None]:
     """The attributes that others followed since, by worker."""
-    w, past = tables.worker.c, tables.worker_attributes_span_past
-    same = sa.and_(past.c.workspace_sid == w.workspace_sid, past.c.worker_sid == w.worker_sid)
-    found = sa.select(w.worker_sid, past.c.attributes).join_from(tables.worker, past, same).where(
-        w.workspace_sid == workspace_sid, w.attributes_since > sa.literal(at_ms, Instant),
-        *last_begun(past, at_ms), past.c.ended_at > sa.literal(at_ms, Instant),
-    )  # fmt: skip
+    w, past, at = tables.worker.c, tables.worker_attributes_span_past.c, sa.literal(at_ms, Instant)
+    mine = (past.workspace_sid == w.workspace_sid, past.worker_sid == w.worker_sid, past.started_at <= at)
+    last = sa.select(past.attributes).where(*mine).order_by(past.started_at.desc(), past.n.desc()).limit(1)
+    before = last.correlate(tables.worker).scalar_subquery().label("attributes")
+    found = sa.select(w.worker_sid, before).where(w.workspace_sid == workspace_sid, w.attributes_since > at)
     return {row.worker_sid: row.attributes for row in present.today.execute(found)}

@@ -93,9 +93,12 @@ def questions(api: Api, workspace: str) -> dict[str, Callable[[random.Random], Q
     """What is asked: of any worker, of the busiest kind of queue, at any moment of the second half of the week, or at its end."""
     with reading(api.engine) as connection:
         w, q = tables.worker.c, tables.task_queue.c
-        workers = list(
-            connection.execute(sa.select(w.worker_sid).where(w.deleted_at.is_(None), w.workspace_sid == workspace)).scalars()
+        there = (
+            w.workspace_sid == workspace,
+            w.deleted_at.is_(None),
+            w.created_at < sa.literal(START_MS + WEEK_MS // 2, tables.Instant),
         )
+        workers = list(connection.execute(sa.select(w.worker_sid).where(*there)).scalars())
         queue = connection.execute(sa.select(q.task_queue_sid).where(q.friendly_name == "Support")).scalar_one()
         end_ms: Any = connection.execute(sa.select(tables.projection.c.event_at)).scalar_one()
     at_end, of_queue = {"AsOf": str(end_ms)}, f"/TaskQueues/{queue}"
