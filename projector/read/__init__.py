@@ -1,4 +1,5 @@
-"""The questions people ask, at a moment: what was a worker doing, how did a task stand, who was where, what waited in a queue.
+"""The questions people ask, at a moment: what was a worker doing, how did a task stand, who was where, what waited in a queue; and of
+a window of time: what happened, how long did it take, how busy was everybody.
 
 A moment is a look at the history. Everything known is folded, then read at `at_ms`: what has spans from the span that covers it
 (`started <= at < ended`), other values from the unit's callbacks stamped up to it, deletions at their effective time. "Everything
@@ -10,6 +11,15 @@ One code reads both.
     present.py     the source that is the tables
     refolded.py    the source that is the log up to a position
     worker.py task.py queue.py activities.py     the answers, each a function of its own name
+    then.py        one row of any table as it was at a moment
+    tasks.py workers.py   all of a workspace's at a moment
+    realtime.py    those, counted
+    cumulative.py  what happened in a window: each figure defined once, and counted
+    durations.py   how long workers were in each activity
+    performance.py percentiles and service levels
+    occupancy.py   how busy workers were
+    explained.py   the callbacks behind a figure
+    timeline.py    all that lasted, of one worker or task
     find.py        whose Sid it is
     moment.py      `projector at`
     explain.py     `projector explain`

@@ -18,7 +18,6 @@ from projector.tables.operating import projection
 from projector.tables.spans import joined, spells
 
 HOUR_MS = 3_600_000
-ORDER_SID = 33  # where the Sid begins in an order key, from 1
 
 
 class instant(sa.sql.functions.FunctionElement[int]):  # noqa: N801 (an SQL function)

@@ -25,7 +25,6 @@ from projector.tables.history import (
     worker_channel_span_past,
 )
 
-HOUR_MS = 3_600_000
 ORDER_SID = 33  # where the Sid begins in an order key, from 1
 
 
