@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from projector.log import Entry
 from projector.project import project
-from projector.read import cumulative, performance
+from projector.read import cumulative, happening, performance
 from projector.read.activities import activities as activities_at
 from projector.read.durations import durations
 from projector.read.find import find
@@ -65,8 +65,8 @@ LOOKS = [(question, at) for question in QUESTIONS for at in MOMENTS] + [(questio
 MADE = {"touched", "visit", "every_visit", "who", "spell", "every_spell", "cut"}  # by the statement itself, of what it found
 
 
-def hour(at_ms: int, **of: str) -> tuple[cumulative.Window, cumulative.Scope]:
-    return cumulative.Window(at_ms - 3_600_000, at_ms), cumulative.Scope(WORKSPACE, **of)
+def hour(at_ms: int, **of: str) -> tuple[happening.Window, happening.Scope]:
+    return happening.Window(at_ms - 3_600_000, at_ms), happening.Scope(WORKSPACE, **of)
 
 
 def day(number: int) -> Iterator[Parameters]:

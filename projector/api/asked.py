@@ -11,7 +11,7 @@ from projector.api.problems import Problem, invalid, not_found
 from projector.api.shapes import Row, Setting, instant
 from projector.api.store import Store
 from projector.errors import Unanswerable
-from projector.read.cumulative import Window
+from projector.read.happening import Window
 from projector.read.when import moment
 
 MINUTES, MINUTES_MAX = 15, 10 * 366 * 24 * 60  # of a window: when nothing is asked for, and at most

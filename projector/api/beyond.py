@@ -14,7 +14,7 @@ from projector.api.shapes import Json, instant
 from projector.api.statistics import busy, performed
 from projector.api.statistics_routes import serve_figures
 from projector.api.store import Store
-from projector.read.cumulative import CANCELED, IN_QUEUE, Scope
+from projector.read.happening import CANCELED, IN_QUEUE, Scope
 from projector.read.performance import OF_OFFERS
 from projector.read.timeline import timeline
 

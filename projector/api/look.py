@@ -11,8 +11,8 @@ from projector.api.problems import invalid
 from projector.api.resources import wants
 from projector.api.shapes import Json, Setting
 from projector.api.statistics import Floor, handled, worked
-from projector.read.cumulative import Happening, Scope, Window
 from projector.read.explained import MOST, explained, explained_spells
+from projector.read.happening import Happening, Scope, Window
 from projector.read.present import Present
 from projector.rows import Row
 

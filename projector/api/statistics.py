@@ -12,8 +12,9 @@ import sqlalchemy as sa
 from projector import tables
 from projector.api.shapes import Json, instant
 from projector.read import cumulative, performance, realtime
-from projector.read.cumulative import Scope, Wait, Window
+from projector.read.cumulative import Wait
 from projector.read.durations import durations
+from projector.read.happening import Scope, Window
 from projector.read.occupancy import occupancy
 from projector.read.present import Present
 from projector.read.tasks import tasks

@@ -18,7 +18,7 @@ from projector.api.shapes import Json
 from projector.api.statistics import Floor, of_queue, of_tasks, of_workers
 from projector.api.store import Store
 from projector.read import realtime
-from projector.read.cumulative import Scope
+from projector.read.happening import Scope
 from projector.read.present import Present
 from projector.rows import Row
 

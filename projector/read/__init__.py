@@ -14,7 +14,8 @@ One code reads both.
     then.py        one row of any table as it was at a moment
     tasks.py workers.py   all of a workspace's at a moment
     realtime.py    those, counted
-    cumulative.py  what happened in a window: each figure defined once, and counted
+    happening.py   what can happen, each defined once, and where a window finds it
+    cumulative.py  that, counted, and waits added up
     durations.py   how long workers were in each activity
     performance.py percentiles and service levels
     occupancy.py   how busy workers were

@@ -6,7 +6,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from projector import tables
-from projector.read.cumulative import Scope, Wait, Window
+from projector.read.cumulative import Wait
+from projector.read.happening import Scope, Window
 from projector.tables import Instant, epoch_ms
 
 

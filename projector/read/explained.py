@@ -6,9 +6,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from projector.project import history
-from projector.read import cumulative
-from projector.read.cumulative import Happening, Scope, Window
+from projector.read import happening
 from projector.read.durations import spells
+from projector.read.happening import Happening, Scope, Window
 from projector.read.present import Present
 from projector.rows import Row
 from projector.taskrouter.callback import Unit
@@ -20,16 +20,16 @@ def explained(
     present: Present,
     window: Window,
     scope: Scope,
-    of_offers: tuple[Happening, ...] = (*cumulative.OFFERED, cumulative.ACCEPTED),
-    of_tasks: tuple[Happening, ...] = (*cumulative.ENDED, cumulative.CANCELED),
-    of_visits: tuple[Happening, ...] = (*cumulative.VISITED, cumulative.IN_QUEUE),
+    of_offers: tuple[Happening, ...] = (*happening.OFFERED, happening.ACCEPTED),
+    of_tasks: tuple[Happening, ...] = (*happening.ENDED, happening.CANCELED),
+    of_visits: tuple[Happening, ...] = (*happening.VISITED, happening.IN_QUEUE),
 ) -> dict[str, list[Row]] | None:
     """By figure: each happening with `event_sid` (None where no callback told it: it follows from what others say), `at_ms`, whose it is.
 
     Figures of nothing are left out. None when one has more than `MOST`.
     """
     found = {}
-    for make, happenings in ((cumulative.offers, of_offers), (cumulative.ended, of_tasks), (cumulative.visits, of_visits)):
+    for make, happenings in ((happening.offers, of_offers), (happening.ended, of_tasks), (happening.visits, of_visits)):
         select = make(window, scope)
         for each in happenings:
             rows = list(_happened(present.today, select, each, window, scope))

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from projector import tables
-from projector.read.cumulative import Scope, Window
 from projector.read.durations import spells
+from projector.read.happening import Scope, Window
 from projector.rows import Row
 from projector.tables import Instant, epoch_ms
 from projector.tables.views import view

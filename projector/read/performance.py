@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from projector.read import cumulative
-from projector.read.cumulative import OFFER, VISIT, Happening, Scope, Window
+from projector.read import happening
+from projector.read.happening import OFFER, VISIT, Happening, Scope, Window
 from projector.rows import Row
 from projector.tables import Instant, epoch_ms
 
@@ -20,7 +20,7 @@ GLOBAL_SECONDS = 60  # the threshold of `global`, whatever is asked for (Flex In
 _ACCEPTED = (OFFER.accepted_at.is_not(None),)
 _TALKED = sa.func.coalesce(OFFER.wrapup_at, OFFER.completed_at, type_=Instant)
 OF_OFFERS = (
-    cumulative.ACCEPTED,
+    happening.ACCEPTED,
     Happening("ring", OFFER.accepted_at, ("reservation.accepted",), OFFER.task_queue_sid, since=OFFER.created_at),
     Happening("talk", _TALKED, ("reservation.wrapup", "reservation.completed"), OFFER.task_queue_sid, _ACCEPTED, OFFER.accepted_at),
     Happening("wrap_up", OFFER.completed_at, ("reservation.completed",), OFFER.task_queue_sid, _ACCEPTED, _TALKED),
@@ -30,17 +30,17 @@ OF_OFFERS = (
 
 def spreads(connection: sa.Connection, window: Window, scope: Scope) -> dict[str, Row]:
     """Of each wait and handling time that ended in the window, by name: see `spread`."""
-    ended, visits = cumulative.ended(window, scope), cumulative.visits(window, scope)
+    ended, visits = happening.ended(window, scope), happening.visits(window, scope)
     return (
         spreads_of_offers(connection, window, scope)
-        | _spreads(connection, ended, (cumulative.CANCELED,), window, scope)
-        | _spreads(connection, visits, (cumulative.IN_QUEUE,), window, scope)
+        | _spreads(connection, ended, (happening.CANCELED,), window, scope)
+        | _spreads(connection, visits, (happening.IN_QUEUE,), window, scope)
     )
 
 
 def spreads_of_offers(connection: sa.Connection, window: Window, scope: Scope) -> dict[str, Row]:
     """Of those that are reservations'."""
-    return _spreads(connection, cumulative.offers(window, scope), OF_OFFERS, window, scope)
+    return _spreads(connection, happening.offers(window, scope), OF_OFFERS, window, scope)
 
 
 def _spreads(
@@ -82,7 +82,7 @@ def left(connection: sa.Connection, window: Window, scope: Scope) -> Left:
     """By what ended the visit. One that went on in the same queue has not left it; a transfer given back is none of these."""
     wait = (epoch_ms(VISIT.ended_at) - epoch_ms(VISIT.started_at)).label("wait_ms")
     of_queue = () if scope.task_queue_sid is None else (VISIT.task_queue_sid == scope.task_queue_sid,)
-    ended = cumulative.visits(window, scope).where(window.has(VISIT.ended_at), *of_queue)
+    ended = happening.visits(window, scope).where(window.has(VISIT.ended_at), *of_queue)
     found = Left([], [], [])
     for row in connection.execute(
         ended.add_columns(wait, VISIT.outcome, VISIT.with_task, VISIT.task_queue_sid, VISIT.queue_after)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 import sqlalchemy as sa
 
 from projector import tables
-from projector.read.cumulative import Scope
+from projector.read.happening import Scope
 from projector.read.present import Present
 from projector.rows import Row
 from projector.tables import Instant

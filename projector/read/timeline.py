@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from projector.read.cumulative import Window
+from projector.read.happening import Window
 from projector.rows import Row
 from projector.tables import Instant
 from projector.tables.views import view
