@@ -73,7 +73,7 @@ def test_the_api_page_s_client_sends_elsewhere(monkeypatch: pytest.MonkeyPatch) 
         return Response(200, json.dumps({"meta": {"key": "workers", "next_page_url": None}, "workers": []}))
 
     monkeypatch.setattr(TwilioHttpClient, "request", request)
-    page = (ROOT / "docs" / "api.md").read_text()
+    page = (ROOT / "projector" / "api" / "pages" / "api.md").read_text()
     exec(page.partition("```python\n")[2].partition("```")[0], {})  # noqa: S102 (our own page)
     assert asked == [("GET", "https://projector.example.com/v1/Workspaces/WS…/Workers", ("reader", "password"))]
 

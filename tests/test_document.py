@@ -14,7 +14,8 @@ from openapi_schema_validator import OAS30Validator
 from schemathesis import GenerationMode
 from sqlalchemy.engine import URL
 
-from projector.api.document import PARAMETERS, document
+from projector.api.document import PAGES_TO_READ, PARAMETERS, document
+from projector.taskrouter import expression
 from tests.contract import Contract, answers
 from tests.reading import KEY, reading_from
 
@@ -71,8 +72,22 @@ def test_the_document_can_be_read_without_a_key_or_a_script(url: URL) -> None:
         assert all(path in page.text for path in document("http://localhost")["paths"])
         with api.web.get("/api/static/api.css") as style:
             assert (style.status_code, style.mimetype) == (200, "text/css")
+        for name, title in PAGES_TO_READ.items():
+            assert f"/api/pages/{name}.md" in page.text
+            shown = api.web.get(f"/api/pages/{name}.md")
+            assert (shown.status_code, f"<title>{title}</title>" in shown.text) == (200, True)
+            assert "<table>" in shown.text
+            linked = re.findall(r'href="(\w+)\.md"', shown.text)
+            assert set(linked) <= set(PAGES_TO_READ)
+        assert api.web.get("/api/pages/none.md").status_code == 404
         forwarded = api.web.get("/openapi.json", headers={"X-Forwarded-Proto": "https"}).get_json()
         assert forwarded["servers"] == [{"url": "https://localhost"}]
+
+
+def test_the_grammar_that_is_documented_is_the_parser_s() -> None:
+    """The page says it in the parser's own words."""
+    grammar = (expression.__doc__ or "").split("\n\n")[1]
+    assert grammar in document("http://localhost")["info"]["description"]
 
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])

@@ -1,4 +1,4 @@
-"""Twilio's statistics by the definitions of docs/statistics.md, one story at a time; asked by hand and by Twilio's own SDK."""
+"""Twilio's statistics by the definitions of pages/statistics.md, one story at a time; asked by hand and by Twilio's own SDK."""
 
 from collections.abc import Iterator
 from typing import Any

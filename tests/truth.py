@@ -1,6 +1,6 @@
 """Every statistic a second time: from what truly happened on a simulated floor, and not from what was said about it.
 
-`docs/statistics.md` says what is counted. Here it is counted by going through everything that ever happened, for each question
+`pages/statistics.md` says what is counted. Here it is counted by going through everything that ever happened, for each question
 anew, from the facts that the floor's own objects noted where they changed (`projector/floor/diary.py`). No callback, no table and
 no code of the projector is looked at; it knows a worker's skills and what skill a queue asks for, and reads no expression.
 

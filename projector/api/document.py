@@ -2,10 +2,14 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from importlib.metadata import version
+from importlib.resources import files
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, render_template
+from markdown_it import MarkdownIt
+from markupsafe import Markup
 
 from projector.api.asked import root_url
 from projector.api.fields import META, schema, schemas
@@ -64,6 +68,9 @@ PARAMETERS = {  # name → its type, what it does
     "Sid": ("string", "This one."),
 }  # fmt: skip
 
+PAGES_TO_READ = {"api": "The read API", "statistics": "What the statistics count"}
+_markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+
 pages = Blueprint("document", __name__, template_folder="templates", static_folder="static", static_url_path="/api/static")
 
 
@@ -73,12 +80,29 @@ def machine_readable() -> Response:
     return jsonify(document(root_url()))
 
 
+@pages.get("/api/pages/<name>.md")
+def page(name: str) -> Response:
+    """What is beyond Twilio and every rule chosen, as it stands beside this file."""
+    if name not in PAGES_TO_READ:
+        return Response("There is no such page. See /api.", 404, content_type="text/plain")
+    return _page("page.html", title=PAGES_TO_READ[name], text=Markup(_markdown.render(_text(name))))  # noqa: S704 (ours, HTML off)
+
+
 @pages.get("/api")
 def readable() -> Response:
     """The document to read, without a script."""
-    page = Response(render_template("api.html", document=document(root_url())))
+    return _page("api.html", document=document(root_url()), pages=PAGES_TO_READ)
+
+
+def _page(template: str, **told: Any) -> Response:
+    page = Response(render_template(template, **told))
     page.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
     return page
+
+
+@lru_cache
+def _text(name: str) -> str:
+    return (files("projector.api") / "pages" / f"{name}.md").read_text()
 
 
 def document(url: str) -> dict[str, Any]:
@@ -88,7 +112,7 @@ def document(url: str) -> dict[str, Any]:
         "info": {
             "title": "projector: Twilio TaskRouter's read API, without its limits",
             "version": version("taskrouter-projector"),
-            "description": "What Twilio's TaskRouter v1 answers, from the tables of projector: same paths, fields, filters, pages and errors.",
+            "description": "\n\n".join(map(_text, PAGES_TO_READ)),
         },
         "servers": [{"url": url.rstrip("/")}],
         "security": [{"key": []}],

@@ -1,4 +1,4 @@
-"""Twilio's statistics: what was counted, as its JSON. The counting is `projector.read`'s, the definitions are docs/statistics.md's.
+"""Twilio's statistics: what was counted, as its JSON. The counting is `projector.read`'s, the definitions are pages/statistics.md's.
 
 Milliseconds become whole seconds here, and nowhere else.
 """

@@ -1,4 +1,4 @@
-"""What can happen to tasks, reservations and in queues, each defined once, and where a window finds it. docs/statistics.md says it in words.
+"""What can happen to tasks, reservations and in queues, each defined once, and where a window finds it. pages/statistics.md says it in words.
 
 A `Happening` is the column that dates it, what else has to hold, and since when it was waited for: counting, adding up waits, percentiles
 and naming the callbacks behind a figure read the same definition. The tasks that a window has to look at are those that live or were last

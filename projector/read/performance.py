@@ -1,6 +1,6 @@
 """What Twilio does not count: how waits and handling are spread, and service levels by every usual definition.
 
-The definitions are docs/statistics.md's. Times are milliseconds.
+The definitions are pages/statistics.md's. Times are milliseconds.
 """
 
 from collections.abc import Sequence
@@ -98,7 +98,7 @@ def left(connection: sa.Connection, window: Window, scope: Scope) -> Left:
 
 
 def service_level(left: Left, threshold_seconds: int, short_abandon_seconds: int) -> Row:
-    """Every variant by name; None where its denominator is 0. What a variant counts: docs/statistics.md."""
+    """Every variant by name; None where its denominator is 0. What a variant counts: pages/statistics.md."""
     answered, abandoned, flowed = len(left.answered_ms), len(left.abandoned_ms), len(left.flowed_out_ms)
     in_time = _within(left.answered_ms, threshold_seconds)
     short = _within(left.abandoned_ms, short_abandon_seconds)

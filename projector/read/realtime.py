@@ -1,4 +1,4 @@
-"""Real-time statistics at a moment, by the definitions of docs/statistics.md: counted over the rows that were there."""
+"""Real-time statistics at a moment, by the definitions of pages/statistics.md: counted over the rows that were there."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
