@@ -57,7 +57,7 @@ def test_a_worker_s_timeline_is_all_that_lasted(api: Api) -> None:
 def test_a_task_s_timeline_shows_its_way(api: Api) -> None:
     """Statuses, queues with what ended each visit, and who it was offered to."""
     api.told(*handled(0, wait=10))
-    told = api.json(f"/Tasks/{sid('WT', 't')}/Timeline", **DAY)
+    told = api.json(f"/Tasks/{sid('WT', 't')}/Timeline")
     shown = [(row["kind"], row["status"], row["outcome"], row["worker_name"]) for row in told["spans"]]
     assert shown == [
         ("queue", None, "accepted", None), ("status", "pending", None, None), ("reservation", "pending", None, "ann"),

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, jsonify, request
 
 from projector import tables
 from projector.api import paging
-from projector.api.asked import missing, moment_asked, now_ms, own_url, readable_workspace, setting_of, window_asked
+from projector.api.asked import MINUTES_MAX, missing, moment_asked, now_ms, own_url, readable_workspace, setting_of, window_asked
 from projector.api.look import Asked, numbers_asked
 from projector.api.shapes import Json, instant
 from projector.api.statistics import busy, performed
@@ -19,7 +19,7 @@ from projector.read.performance import OF_OFFERS
 from projector.read.timeline import timeline
 
 THRESHOLD, SHORT_ABANDON = (20,), 5  # seconds, when nothing is asked for
-A_DAY = 24 * 60  # minutes of a timeline, when nothing is asked for
+A_DAY = 24 * 60  # minutes of a worker's timeline, when nothing is asked for; a task's is its whole life
 PERFORMANCE = "Performance"
 
 
@@ -29,8 +29,8 @@ def serve_beyond(api: Blueprint, store: Store) -> None:
         serve_figures(api, store, f"{path}/{PERFORMANCE}", _performance(of))
     serve_figures(api, store, f"/Workers/{PERFORMANCE}", lambda asked, _: _busy(asked, asked.scope()))
     serve_figures(api, store, f"/Workers/<sid>/{PERFORMANCE}", _of_worker)
-    for path, table in (("Workers", tables.worker), ("Tasks", tables.task)):
-        _serve_timeline(api, store, path, table)
+    _serve_timeline(api, store, "Workers", tables.worker, A_DAY)
+    _serve_timeline(api, store, "Tasks", tables.task, MINUTES_MAX)
 
 
 def _performance(of: sa.Table | None) -> Callable[[Asked, str], Json]:
@@ -54,11 +54,11 @@ def _busy(asked: Asked, scope: Scope) -> Json:
     return busy(asked.connection, asked.window, scope) | asked.explain(scope, of_offers=OF_OFFERS, of_tasks=(), of_visits=())
 
 
-def _serve_timeline(api: Blueprint, store: Store, path: str, table: sa.Table) -> None:
+def _serve_timeline(api: Blueprint, store: Store, path: str, table: sa.Table, minutes_usual: int) -> None:
     @api.get(f"/Workspaces/<workspace_sid>/{path}/<sid>/Timeline", endpoint=f"{path}/Timeline")
     def spans(workspace_sid: str, sid: str) -> Response:
         at_ms, name = moment_asked("AsOf") or now_ms(), f"{table.name}_sid"
-        window = window_asked(at_ms, A_DAY)
+        window = window_asked(at_ms, minutes_usual)
         with store.knowing_all() as present:
             setting = setting_of(store, present.today, readable_workspace(workspace_sid), at_ms)
             if not present.today.execute(sa.select(table.c[name]).where(*_is(table, workspace_sid, sid))).first():

@@ -41,7 +41,7 @@ PARAMETERS = {  # name → its type, what it does
     "Explain": ("boolean", "Beyond Twilio. Also the callbacks behind each figure, in `explain`."),
     "StartDate": ("string", "From this moment on."),
     "EndDate": ("string", "Before this moment (Events: up to it); else `AsOf`, else now."),
-    "Minutes": ("integer", "So many minutes back from the end of the window, when there is no StartDate: 15; a timeline's: a day."),
+    "Minutes": ("integer", "So many minutes back from the end of the window, when there is no StartDate: 15; of a worker's timeline a day, of a task's its whole life."),
     "TaskChannel": ("string", "Of the tasks of this TaskChannel: its Sid or unique name."),
     "SplitByWaitTime": ("string", "Seconds, with commas between."),
     "Threshold": ("string", "Beyond Twilio. Of service levels: seconds, with commas between; 20."),

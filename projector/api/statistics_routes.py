@@ -96,7 +96,7 @@ def _of_workspace(asked: Asked) -> Figures:
         lambda: (
             of_tasks(asked.floor, scope)
             | of_workers(asked.floor, asked.floor.workers)
-            | _explain(asked.floor, scope, asked.floor.workers)
+            | _explain(asked.floor, scope, lambda: asked.floor.workers)
         ),
     )
 
@@ -106,7 +106,7 @@ def _of_queue(asked: Asked, floor: Floor, sid: str, kind: str) -> Figures:
     return Figures(
         {"task_queue_sid": sid},
         lambda combined: asked.cumulative(scope, combined=combined),
-        lambda: of_queue(floor, queue, scope) | _explain(floor, scope, floor.eligible(queue) or []),
+        lambda: of_queue(floor, queue, scope) | _explain(floor, scope, lambda: floor.eligible(queue) or []),
     )
 
 
@@ -116,7 +116,7 @@ def _of_workflow(asked: Asked, sid: str, kind: str) -> Figures:
     return Figures(
         {"workflow_sid": sid},
         lambda combined: asked.cumulative(scope, combined=combined),
-        lambda: of_tasks(asked.floor, scope) | _explain(asked.floor, scope, []),
+        lambda: of_tasks(asked.floor, scope) | _explain(asked.floor, scope, list),
     )
 
 
@@ -141,19 +141,19 @@ def _of_workers(asked: Asked, kind: str) -> Figures:
 
     def real_time() -> Json:
         workers = among(asked.floor)
-        return of_workers(asked.floor, workers) | _explain(asked.floor, None, workers)
+        return of_workers(asked.floor, workers) | _explain(asked.floor, None, lambda: workers)
 
     return Figures({}, cumulative, real_time)
 
 
-def _explain(floor: Floor, scope: Scope | None, workers: list[Row]) -> Json:
+def _explain(floor: Floor, scope: Scope | None, workers: Callable[[], list[Row]]) -> Json:
     """`Explain=true`: of each task and worker counted, the callback that it was last heard of by, or that told its activity."""
     if not wants(request.args, "Explain"):
         return {}
     tasks = realtime.of_scope(floor.tasks, scope) if scope is not None else []
     by_task = [{"task_sid": row["task_sid"], "status": row["status"], "event_sid": row["last_event_sid"]} for row in tasks]
     told = ("worker_sid", "activity_sid", "event_sid")
-    return {"explain": {"tasks": by_task, "workers": [{name: row[name] for name in told} for row in workers]}}
+    return {"explain": {"tasks": by_task, "workers": [{name: row[name] for name in told} for row in workers()]}}
 
 
 def _queue_asked(asked: Asked, kind: str) -> Row | None:
