@@ -228,13 +228,13 @@ def _list(store: Store, resource: Resource, where: list[Where], workspace_sid: s
         raise invalid("KnownAt", request.args["KnownAt"], "for one resource: a list is as all is known")
     if at_ms is None:
         with store.looking() as connection:
-            shown = where + listed(resource, request.args, now_ms())
+            shown = where + listed(resource, workspace_sid, request.args, now_ms())
             wanted = _wanted(resource, connection, workspace_sid, _today)
             fetch = partial(some, connection, resource, shown, order)
             page = paging.page(asked, kept(partial(_if_all, wanted), fetch, LOOK) if wanted else fetch)
             return _listed(store, resource, connection, asked, page, now_ms())
     with store.knowing_all() as source:
-        shown = where + listed_then(resource, request.args, at_ms)
+        shown = where + listed_then(resource, workspace_sid, request.args, at_ms)
         wanted = _wanted(resource, source.today, workspace_sid, partial(row_then, source, at_ms))
         fetch = partial(some, source.today, resource, shown, order)
         page = paging.page(asked, kept(then_kept(source, resource, request.args, at_ms, wanted), fetch, 0))
