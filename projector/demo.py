@@ -4,13 +4,15 @@ Everything lives in a temporary folder and ends with the command: SQLite, migrat
 their own, a token made for the occasion.
 """
 
+import os
 import secrets
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from sqlalchemy.engine import URL
 
 from projector import tables
 from projector.access import projected, reading
+from projector.config import read_config
 from projector.database import database_url, disposing, open_engine
 from projector.errors import ProjectorError
 from projector.floor.center import Floor
@@ -52,14 +55,33 @@ def run_demo(host: str, port: int, seconds: float | None, rate: float, workers: 
             "PROJECTOR_PUBLIC_URL": f"{address}/callbacks",
             "TWILIO_AUTH_TOKEN": token,
         }
+        read_config({**os.environ, **environment})  # what cannot be read is told here, not in a log that goes with the folder
         diary = ending.enter_context((folder / "log.jsonl").open("wb"))
         family = Family({"web": ["web", "--host", host, "--port", str(port)], "loop": ["run"]}, environment, diary)
         family.start()
         ending.callback(family.end)
+        refused = _wait_alive(address, family, stop)
+        if refused is not None:
+            return refused
         ending.enter_context(_floor(f"{address}/callbacks", token, seed, workers, rate, stop))
         _say(f"projector demo: {workers} simulated workers post about {rate:g} signed callbacks a second to {address}/callbacks")
+        _say(
+            f"  read API   {address}/api   (for keys of PROJECTOR_API_KEYS; {'some are set' if os.environ.get('PROJECTOR_API_KEYS') else 'none is set: PROJECTOR_API_KEYS=reader:secret projector demo'})"
+        )
         _say(f"  readiness  {address}/readyz\n  metrics    {address}/metrics\n  tables     {url.database}\n  Ctrl-C ends it.\n")
         return _watch(url, family, stop, began, seconds)
+
+
+def _wait_alive(address: str, family: Family, stop: threading.Event) -> int | None:
+    """Until the server answers: a floor that posts before would lose its first callbacks. An exit status if it refuses to start."""
+    while not stop.wait(0.05):
+        if (refused := family.tend()) is not None:
+            return refused
+        with suppress(OSError, HTTPException), closing(HTTPConnection(address.removeprefix("http://"), timeout=1)) as connection:
+            connection.request("GET", "/healthz")
+            if connection.getresponse().status == 200:
+                return None
+    return None
 
 
 @contextmanager

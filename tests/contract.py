@@ -16,7 +16,7 @@ from openapi_schema_validator import OAS30Validator, oas30_format_checker
 
 from projector.database import database_url
 from projector.migrate import migrate
-from tests.given import sid, worker
+from tests.given import WORKSPACE, Parameters, sid, worker
 from tests.harness import Workload
 from tests.reading import Api, reading_from
 
@@ -78,18 +78,25 @@ class Contract:
         return schema
 
 
-def answers(api: Api, templates: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    """Each path template, over a simulated floor, with what is answered to it: for a list once, for one of a list so many times as there are rows."""
-    workload = Workload(3)
-    bodies = [workload.next() for _ in range(CALLBACKS)]
-    workspace = bodies[0]["WorkspaceSid"]
-    named = {"WorkspaceSid": workspace, "TaskChannelSid": sid("TC", "voice"), "TaskChannelUniqueName": "voice"}
-    api.told(*bodies, worker("capacity.update", 0, **named, WorkerChannelAvailableCapacity="2"))
+def answers(api: Api, templates: Sequence[str], **more: str) -> Iterator[tuple[str, Any]]:
+    """Each path template, over a simulated floor, with what is answered to it: for a list once, for one of a list so many times as there are rows.
+
+    `more` is asked for everywhere beside.
+    """
+    workspace = WORKSPACE
+    api.told(*floor())
     for template in templates:
         for path in _filled(
             api, template.replace("{WorkspaceSid}", workspace).replace("Workspaces/{Sid}", f"Workspaces/{workspace}")
         ):
-            yield template, api.json(path, **({} if "{Sid}" in template else EVERYTHING))
+            yield template, api.json(path, **({} if "{Sid}" in template else EVERYTHING), **more)
+
+
+def floor() -> list[Parameters]:
+    """Some hundred callbacks of small lives, and a channel's capacity."""
+    workload, voice = Workload(3), {"TaskChannelSid": sid("TC", "voice"), "TaskChannelUniqueName": "voice"}
+    bodies = [workload.next() for _ in range(CALLBACKS)]
+    return [*bodies, worker("capacity.update", 0, **voice, WorkerChannelAvailableCapacity="2")]
 
 
 def _filled(api: Api, template: str) -> Iterator[str]:

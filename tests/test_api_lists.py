@@ -1,5 +1,7 @@
 """Lists of a moment, and lists in order."""
 
+import base64
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,9 +10,9 @@ from sqlalchemy.engine import URL
 
 from projector.database import database_url
 from projector.migrate import migrate
-from tests.given import START_MS, ms, sid, task, task_canceled, task_created, worker
+from tests.given import START_MS, WORKSPACE, ms, sid, task, task_canceled, task_created, worker
 from tests.harness import Workload
-from tests.reading import Api, reading_from
+from tests.reading import KEY, Api, reading_from
 
 LISTS = {
     "/Activities": "activities", "/TaskChannels": "channels", "/TaskQueues": "task_queues", "/Workflows": "workflows", "/Workers": "workers",
@@ -102,6 +104,80 @@ def test_tasks_come_in_the_order_asked_for(api: Api, ordering: str) -> None:
     assert [row["sid"] for row in back["tasks"]] == order[:2]
 
 
+def test_a_list_of_statuses_is_told_as_the_sdk_tells_it(api: Api) -> None:
+    """One parameter for each; anything else that is told twice is refused."""
+    api.told(task_created(0, "a"), task_created(0, "b"), task("task.updated", 1, "b", TaskAssignmentStatus="assigned"))
+    both = api.sdk().tasks.list(assignment_status=["pending", "assigned"])
+    assert {each.sid for each in both} == {sid("WT", "a"), sid("WT", "b")}
+    answer = api.web.get(f"/v1/Workspaces/{WORKSPACE}/Tasks?Priority=1&Priority=2", auth=(KEY.name, KEY.secret))
+    assert (answer.status_code, answer.get_json()["message"]) == (400, "Invalid Priority: '1, 2'. Give it once.")
+
+
+@pytest.mark.parametrize("path", ["/Tasks", "/Workers", "/Events", "/Tasks/WT1/Reservations", "/Statistics"])
+def test_a_workspace_nobody_spoke_of_has_no_lists(api: Api, path: str) -> None:
+    """A wrong Sid is no empty center."""
+    api.told(task_created(0))
+    assert api.get(f"/v1/Workspaces/WS{'e' * 32}{path}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/RealTimeStatistics",
+        "/CumulativeStatistics",
+        "/Performance",
+        "/Workers/WK1/Timeline",
+        "/Events",
+        "/TaskQueues/Statistics",
+    ],
+)
+def test_many_are_not_read_as_they_were_known(api: Api, path: str) -> None:
+    """Refused, rather than answered with what is known today."""
+    api.told(task_created(0))
+    assert api.get(path, KnownAt=str(ms(5))).status_code == 400
+
+
+@pytest.mark.parametrize(("text", "status"), [("true", 200), ("YES", 200), ("0", 200), ("no", 200), ("maybe", 400)])
+@pytest.mark.parametrize("name", ["Ended", "Deleted", "Explain"])
+def test_a_yes_or_no_is_one(api: Api, name: str, text: str, status: int) -> None:
+    """Whatever else stands there is not taken for no."""
+    api.told(task_created(0))
+    path = "/CumulativeStatistics" if name == "Explain" else "/Tasks"
+    assert api.get(path, **{name: text}).status_code == status
+
+
+def test_a_zone_whose_plus_was_not_encoded_is_read(api: Api) -> None:
+    """As it was meant."""
+    api.told(task_created(0))
+    assert api.get("/Tasks", AsOf="2026-02-02T03:41:00 01:00").get_json()["tasks"][0]["sid"] == sid("WT", "t")
+
+
+def token(*values: Any) -> str:
+    return "PA" + base64.urlsafe_b64encode(json.dumps(values).encode()).decode()
+
+
+TOKENS = [
+    token(2**53 - 1, "WT"), token("", -(2**53), "WT1"), token("Priority", 2**60, "WT1"), token("Priority", 1, "\0"), token("Priority", 1, "\ud800"),
+    token(), token("Priority", None, "WT1"), token("Priority", True, "WT1"), "PA" + "[" * 5_000, token("Priority:desc", 1, "WT1"), "PA\0", "PA'",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", TOKENS)
+@pytest.mark.parametrize("query", [{}, {"Ordering": "Priority"}, {"Ended": "true"}])
+def test_a_token_that_is_none_is_refused(api: Api, text: str, query: dict[str, str]) -> None:
+    """Or that is another order's: it would leave out or repeat rows."""
+    api.told(task_created(0))
+    answer = api.get("/Tasks", PageToken=text, **query)
+    assert (answer.status_code, answer.get_json()["code"]) == (400, 20001)
+
+
+def test_the_list_below_what_is_not_there_is_not_there(api: Api) -> None:
+    """A task's reservations need the task."""
+    api.told(task_created(0))
+    assert api.get(f"/Tasks/{sid('WT', 'none')}/Reservations").status_code == 404
+    assert api.get(f"/Workers/{sid('WK', 'none')}/Reservations").status_code == 404
+
+
 def test_workers_and_queues_come_in_order_too(api: Api) -> None:
     """By what the parameter can name there."""
     api.told(worker("created", 10), worker("created", 5, "bob"), worker("activity.update", 20, "bob", "Busy"))
@@ -118,9 +194,9 @@ def test_workers_and_queues_come_in_order_too(api: Api) -> None:
         ({"Ordering": "Priority:up"}, "Invalid Ordering: 'Priority:up'. Give it DateCreated or Priority or VirtualStartTime, :asc or :desc, with commas between."),
         ({"Ordering": "Priority", "AsOf": "2026-03-01"}, "Invalid Ordering: 'Priority'. Give it an order by DateCreated, or leave it away: with AsOf there is no other."),
         ({"Ordering": "Priority", "PageToken": "PAWyJhIl0="}, "Invalid PageToken: 'WyJhIl0='. Give it one that a page's `meta` holds, for the same Ordering."),
-        ({"PageToken": "PA\xff"}, "Invalid PageToken: 'ÿ'. Give it one that a page's `meta` holds."),
+        ({"PageToken": "PA\xff"}, "Invalid PageToken: 'ÿ'. Give it one that a page's `meta` holds, for the same Ordering."),
         ({"HasAddons": "true"}, "Invalid HasAddons: 'true'. Give it up: no table holds what it asks for."),
-        ({"KnownAt": "2026-03-01"}, "Invalid KnownAt: '2026-03-01'. Give it for one resource: a list is as all is known."),
+        ({"KnownAt": "2026-03-01"}, "Invalid KnownAt: '2026-03-01'. Give it for one resource: lists and figures are as all is known."),
     ],
 )  # fmt: skip
 def test_what_a_list_cannot_do_is_refused(api: Api, query: dict[str, str], told: str) -> None:

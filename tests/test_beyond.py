@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -66,6 +67,42 @@ def test_a_task_s_timeline_shows_its_way(api: Api) -> None:
     ]  # fmt: skip
     assert api.get(f"/Tasks/{sid('WT', 'none')}/Timeline").status_code == 404
     assert api.get(f"/Workers/{sid('WK', 'none')}/Timeline").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("window", "kinds"),
+    [
+        ((10, 20), ["queue", "status"]), ((9.999, 10), ["status"]), ((30, 40), []), ((29.999, 40), ["queue", "status"]), ((5, 10.001), ["queue", "status", "status"]),
+    ],
+)  # fmt: skip
+def test_a_timeline_has_what_touches_its_window(api: Api, window: tuple[float, float], kinds: list[str]) -> None:
+    """Half-open at both ends, to the millisecond."""
+    api.told(
+        task_created(5),
+        task("task-queue.entered", 10),
+        task("task.updated", 10, TaskAssignmentStatus="reserved"),
+        task_canceled(30),
+    )
+    start, end = (str(ms(at)) for at in window)
+    told = api.json(f"/Tasks/{sid('WT', 't')}/Timeline", StartDate=start, EndDate=end)["spans"]
+    begun = [row["kind"] for row in told]
+    assert sorted(begun) == sorted(kinds) or (window == (9.999, 10) and set(begun) <= {"status", "queue"})
+
+
+def test_a_span_of_no_length_is_shown_where_it_lies(api: Api) -> None:
+    """Within the window, its start included."""
+    api.told(task_created(5), task("task.updated", 5, TaskAssignmentStatus="reserved", TaskVersion="1"), task_canceled(30))
+    told = api.json(f"/Tasks/{sid('WT', 't')}/Timeline", StartDate=str(ms(5)), EndDate=str(ms(6)))["spans"]
+    assert ("pending", "2026-02-02T02:40:05.000Z") in [(row["status"], row["ended_at"]) for row in told]
+
+
+def test_a_timeline_of_then_does_not_know_what_came_later(api: Api) -> None:
+    """What ended since lasts."""
+    api.told(*handled(0, wait=10))
+    told = api.json(f"/Tasks/{sid('WT', 't')}/Timeline", AsOf=str(ms(9)))["spans"]
+    assert [(row["kind"], row["status"], row["ended_at"], row["outcome"]) for row in told if row["ended_at"] is None] == [
+        ("queue", None, None, None), ("reservation", "pending", None, None), ("status", "reserved", None, None),
+    ]  # fmt: skip
 
 
 # Percentiles
@@ -142,6 +179,40 @@ def test_who_left_a_queue_is_answered_abandoned_or_gone_on(api: Api) -> None:
     assert api.get("/Performance", Threshold="soon").status_code == 400
 
 
+def test_who_gave_up_or_was_dropped_abandoned_and_nobody_else(api: Api) -> None:
+    """A deletion, and a timeout that led nowhere; not a transfer that was taken back, and not what another queue lost."""
+    api.told(task_created(0, "deleted"), task("task-queue.entered", 0, "deleted"), task("task.deleted", 9, "deleted"))
+    api.told(
+        task_created(0, "dropped"),
+        task("task-queue.entered", 0, "dropped"),
+        task("task-queue.timeout", 7, "dropped"),
+        task_canceled(8, "dropped"),
+    )
+    api.told(task_created(0, "vip", **IN_VIP), task("task-queue.entered", 0, "vip", **IN_VIP), task_canceled(6, "vip", **IN_VIP))
+    api.told(
+        *handled(0, "kept", 10)[:4], task("task.transfer-initiated", 20, "kept", TaskAssignmentStatus="pending"),
+        task("task-queue.entered", 21, "kept", TaskAssignmentStatus="pending"), task("task.transfer-canceled", 30, "kept", TaskAssignmentStatus="assigned"),
+    )  # fmt: skip
+    told = api.json(f"/TaskQueues/{SUPPORT}/Performance", **DAY)["service_levels"][0]
+    assert (told["answered"], told["abandoned"], told["flowed_out"]) == (1, 2, 0)
+
+
+def test_what_was_never_accepted_was_not_handled(api: Api) -> None:
+    """A completion without an acceptance has no talk and no wrap-up; another channel's tasks are left out where one is asked for."""
+    api.told(task_created(0), reservation("created", 1), reservation("wrapup", 5), reservation("completed", 9))
+    api.told(*handled(0, "chat", TaskChannelSid=sid("TC", "chat"), TaskChannelUniqueName="chat"))
+    told = api.json("/Performance", **DAY)["durations"]
+    assert [told[name]["count"] for name in ("talk", "wrap_up", "handle")] == [1, 1, 1]
+    assert api.json("/Performance", TaskChannel="voice", **DAY)["durations"]["handle"]["count"] == 0
+
+
+def test_a_deletion_stamped_before_all_else_makes_no_negative_wait(api: Api) -> None:
+    """The visit ended where it began."""
+    api.told(task_created(10), task("task-queue.entered", 10), task("task.deleted", 5))
+    levels = api.json("/Performance", **DAY)["service_levels"][0]
+    assert (levels["abandoned"], levels["abandoned_short"]) == (1, 1)
+
+
 # Occupancy
 
 
@@ -180,6 +251,44 @@ def test_a_worker_is_as_busy_as_their_capacity_says(api: Api) -> None:
     assert (nobody["occupancy"], nobody["weighted_occupancy"]) == (None, None)
 
 
+def test_each_worker_is_as_busy_as_they_are(api: Api) -> None:
+    """Not as their colleagues; from the window's start, if they were handling before; a task without capacity occupies and uses none,
+    and a channel that is closed or of unknown capacity counts for neither."""
+    of_bob = {"worker": "bob"}
+    chat = {"TaskChannelSid": sid("TC", "chat"), "TaskChannelUniqueName": "chat"}
+    api.told(
+        callback("activity.created", 0, ActivitySid=sid("WA", "Idle"), ActivityName="Idle", ActivityAvailable="true"),
+        worker("created", 0, activity="Break"), worker("capacity.update", 0, activity="Break", WorkerChannelAvailableCapacity="1", **VOICE),
+        worker("created", 0, "bob"), worker("capacity.update", 0, "bob", WorkerChannelAvailableCapacity="1", **VOICE),
+        reservation("created", 0, "a", "a"), reservation("accepted", 100, "a", "a"), reservation("completed", 300, "a", "a"),
+        reservation("created", 0, "b", "b", **of_bob), reservation("accepted", 200, "b", "b", TaskIgnoreCapacity="true", **of_bob),
+        reservation("completed", 300, "b", "b", TaskIgnoreCapacity="true", **of_bob),
+        reservation("accepted", 300, "c", "c", **of_bob, **chat), reservation("completed", 340, "c", "c", **of_bob, **chat),
+    )  # fmt: skip
+    window = {"StartDate": str(ms(200)), "EndDate": str(ms(400))}
+    ann, bob = (api.json(f"/Workers/{sid('WK', name)}/Performance", **window)["occupancy"] for name in ("ann", "bob"))
+    figures = ("handling", "on_duty", "used", "offered")
+    assert [ann[name] for name in figures] == [100, 100, 100, 100]
+    assert [bob[name] for name in figures] == [140, 200, 0, 200]
+    closed = worker("channel.availability.update", 150, WorkerChannelAvailable="false", activity="Break", **VOICE)
+    api.told(closed)
+    again = api.json(f"/Workers/{sid('WK', 'ann')}/Performance", **window)["occupancy"]
+    assert [again[name] for name in figures] == [100, 100, 0, 0]
+
+
+def test_what_has_not_happened_yet_is_not_counted(api: Api) -> None:
+    """A window up to midnight tonight ends now: nobody was idle in the future."""
+    api.told(
+        callback("activity.created", 0, ActivitySid=sid("WA", "Idle"), ActivityName="Idle", ActivityAvailable="true"),
+        worker("created", 0),
+    )
+    query = {"AsOf": str(ms(100)), "StartDate": str(ms(0)), "EndDate": str(ms(86_400))}
+    told = api.json("/Workers/CumulativeStatistics", **query)
+    assert [each["total"] for each in told["activity_durations"]] == [100]
+    assert told["end_time"] == "2026-02-02T02:41:40Z"
+    assert api.json("/Workers/Performance", **query)["occupancy"]["on_duty"] == 100
+
+
 # The callbacks behind a figure
 
 
@@ -191,7 +300,7 @@ def test_a_figure_names_its_callbacks(api: Api) -> None:
     behind = told["explain"]
     assert {name: len(rows) for name, rows in behind.items() if name.startswith(("reservations", "tasks_c", "tasks_e"))} == {
         name: told[name] for name in ("reservations_created", "reservations_accepted", "tasks_completed", "tasks_entered")
-    } | {"tasks_created": 2, "reservations_wrapup": 2, "reservations_completed": 1}
+    }
     completed = {
         "at": "2026-02-02T02:42:10.000Z",
         "event_sid": story[-1]["Sid"],
@@ -216,6 +325,23 @@ def test_what_no_callback_told_has_no_sid(api: Api) -> None:
     told = api.json("/CumulativeStatistics", Explain="true", **DAY)
     assert told["reservations_canceled"] == 1
     assert [row["event_sid"] for row in told["explain"]["reservations_canceled"]] == [None]
+
+
+def test_a_worker_s_figures_name_their_own_callbacks(api: Api) -> None:
+    """Of two that accepted in one millisecond, each its own; of a workflow's entries the creations."""
+    other = reservation("accepted", 10, "r2", "b", worker="bob")
+    api.told(
+        task_created(0, "a"),
+        task_created(0, "b"),
+        reservation("accepted", 10, "r1", "a"),
+        other,
+        reservation("accepted", 10, "r3", "b"),
+    )
+    told = api.json(f"/Workers/{sid('WK', 'bob')}/Statistics", Explain="true", **DAY)["cumulative"]
+    assert [row["event_sid"] for row in told["explain"]["reservations_accepted"]] == [other["Sid"]]
+    flow = api.json(f"/Workflows/{sid('WW', 'main')}/CumulativeStatistics", Explain="true", **DAY)
+    assert len(flow["explain"]["tasks_entered"]) == flow["tasks_entered"] == 2
+    assert set(flow["explain"]) <= set(flow)
 
 
 def test_too_many_callbacks_behind_a_figure_are_refused(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,6 +370,7 @@ def test_a_list_is_a_table_for_whoever_wants_one(api: Api) -> None:
     assert [row["sid"] for row in rows] == [sid("WT", "a")]
     assert rows[0]["links.task_queue"].endswith(SUPPORT)
     assert rows[0]["addons"] == ""
+    assert answer.headers["Cache-Control"] == "private, no-store"
     assert answer.headers["Link"] == f'<{told["meta"]["next_page_url"]}>; rel="next"'
     figures, _ = table(api, f"/TaskQueues/{SUPPORT}/CumulativeStatistics", **DAY)
     assert (figures[0]["tasks_entered"], figures[0]["wait_duration_until_accepted.avg"]) == ("2", "")
@@ -258,6 +385,15 @@ def test_no_cell_is_a_formula(api: Api, begins: str) -> None:
     api.told(worker("created", 0, WorkerName=name))
     rows, _ = table(api, "/Workers")
     assert rows[0]["friendly_name"] == f"'{name}"
+
+
+def test_what_is_a_list_in_a_row_is_json_in_a_cell(api: Api) -> None:
+    """Every cell in quotes: a semicolon ends none, wherever it is opened."""
+    api.told(worker("created", 0, WorkerName="a;=1+1"))
+    rows, answer = table(api, "/RealTimeStatistics")
+    assert json.loads(rows[0]["activity_statistics"])[0]["workers"] == 1
+    assert '"a;=1+1"' in table(api, "/Workers")[1].text
+    assert answer.text.startswith('"')
 
 
 def test_refusals_are_json_whatever_is_accepted(api: Api) -> None:

@@ -208,7 +208,7 @@ def test_pages_go_both_ways_while_callbacks_arrive(api: Api) -> None:
         ({"StartDate": str(ms(7))}, "ih"), ({"StartDate": str(ms(7) + 1)}, "i"), ({"StartDate": "2026-02-02T02:40:08Z"}, "i"),
         ({"StartDate": "2026-02-02T03:40:08+01:00"}, "i"), ({"EndDate": str(ms(1))}, "ba"), ({"EndDate": str(ms(1) - 1)}, "a"), ({"EndDate": "2026-02-02"}, ""),
         ({"StartDate": str(ms(3)), "EndDate": str(ms(5))}, "fed"), ({"StartDate": str(ms(3)), "EndDate": str(ms(3))}, "d"),
-        ({}, "ihgfedcb"), ({"Minutes": "15"}, "ihgfedcb"), ({"Minutes": "16"}, "ihgfedcba"), ({"Minutes": "99999999999"}, None), ({"Minutes": "9999999999"}, "ihgfedcba"),
+        ({}, "ihgfedcb"), ({"Minutes": "15"}, "ihgfedcb"), ({"Minutes": "16"}, "ihgfedcba"), ({"Minutes": "99999999999"}, "ihgfedcba"), ({"Minutes": "x"}, None), ({"Minutes": "9999999999"}, "ihgfedcba"),
         ({"AsOf": str(ms(5))}, "fedcba"), ({"AsOf": str(ms(905))}, "ihgf"), ({"AsOf": str(ms(64)), "Minutes": "1"}, "ihgfe"), ({"AsOf": str(ms(4)), **ALL}, "edcba"),
         ({"EndDate": str(ms(62)), "Minutes": "1"}, "ihgfedc"), ({"AsOf": str(ms(4)), "EndDate": str(ms(2))}, "cba"), ({"Sid": sid("EV", "a")}, "a"),
         ({"Sid": sid("EV", "a"), "Minutes": "15"}, ""), ({"Sid": sid("EV", "a"), "EndDate": str(ms(0))}, "a"), ({"Sid": sid("EV", "b"), "EndDate": str(ms(0))}, ""),
@@ -231,8 +231,8 @@ def test_a_window_has_both_its_ends(told: Api, monkeypatch: pytest.MonkeyPatch, 
         ({"Minutes": "5", **ALL}, "Invalid Minutes: '5'. Give it without StartDate: both say where the window begins."),
         ({"Minutes": "0"}, "Invalid Minutes: '0'. Give it a whole number from 1 to 5270400."),
         ({"Minutes": "-1"}, "Invalid Minutes: '-1'. Give it a whole number from 1 to 5270400."),
-        ({"StartDate": "soon"}, "Invalid StartDate: 'soon'. Give it ISO 8601 (2026-03-01T10:42:00Z) or epoch milliseconds."),
-        ({"EndDate": "0"}, "Invalid EndDate: '0'. Give it ISO 8601 (2026-03-01T10:42:00Z) or epoch milliseconds."),
+        ({"StartDate": "soon"}, "Invalid StartDate: 'soon'. Give it a moment since 2000: ISO 8601 (2026-03-01T10:42:00Z) or epoch milliseconds."),
+        ({"EndDate": "0"}, "Invalid EndDate: '0'. Give it a moment since 2000: ISO 8601 (2026-03-01T10:42:00Z) or epoch milliseconds."),
         ({"StartDate": "2026-02-02", "EndDate": "2026-02-01"}, "Invalid StartDate: '2026-02-02'. Give it a moment before the window's end, 2026-02-01T00:00:00Z."),
         ({"PageToken": "PAx"}, "Invalid PageToken: 'PAx'. Give it one that a page's `meta` holds."),
         ({"PageToken": "PB1-2-3"}, "Invalid PageToken: 'PB1-2-3'. Give it one that a page's `meta` holds."),
@@ -283,8 +283,8 @@ def test_another_workspace_s_events_are_not_there(url: URL) -> None:
     """Neither in a list, nor by their Sid, nor by a task's or reservation's; and a key for others is told 404."""
     mine = Key("mine", "secret", frozenset({OTHER}))
     with reading_from(url, KEY, mine) as api:
-        api.told(*story())
-        assert api.json(f"/v1/Workspaces/{OTHER}/Events", **ALL)["events"] == []
+        api.told(*story(), callback("workspace.created", 0, WorkspaceSid=OTHER, Sid=sid("EV", "other")))
+        assert [row["sid"] for row in api.json(f"/v1/Workspaces/{OTHER}/Events", **ALL)["events"]] == [sid("EV", "other")]
         for query in ({"TaskSid": sid("WT", "t")}, {"ReservationSid": sid("WR", "r")}, {"Sid": sid("EV", "c")}):
             assert api.json(f"/v1/Workspaces/{OTHER}/Events", **ALL, **query)["events"] == []
         assert api.get(f"/v1/Workspaces/{OTHER}/Events/{sid('EV', 'c')}").status_code == 404

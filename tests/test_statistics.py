@@ -110,7 +110,7 @@ def test_minutes_reach_back_from_the_end_of_the_window(api: Api) -> None:
         ({"Minutes": "0"}, "Invalid Minutes: '0'. Give it a whole number from 1 to 5270400."),
         ({"StartDate": "2026-03-01T10:00:00Z", "EndDate": "2026-03-01T09:00:00Z"}, "Invalid StartDate: '2026-03-01T10:00:00Z'. Give it a moment before the window's end, 2026-03-01T09:00:00Z."),
         ({"SplitByWaitTime": "5,x"}, "Invalid SplitByWaitTime: '5,x'. Give it up to 100 whole numbers of seconds with commas between: 5,20,60."),
-        ({"AsOf": "yesterday"}, "Invalid AsOf: 'yesterday'. Give it ISO 8601 (2026-03-01T10:42:00Z) or epoch milliseconds."),
+        ({"AsOf": "yesterday"}, "Invalid AsOf: 'yesterday'. Give it a moment since 2000: ISO 8601 (2026-03-01T10:42:00Z) or epoch milliseconds."),
     ],
 )  # fmt: skip
 def test_a_window_that_cannot_be_read_is_refused(api: Api, query: dict[str, str], told: str) -> None:
@@ -268,7 +268,9 @@ def test_queues_are_read_in_one_look(api: Api) -> None:
         assert (answer["task_queue_data"][0]["total_eligible_workers"], answer["task_queue_data"][1]["total_tasks"]) == (1, 0)
 
 
-@pytest.mark.parametrize("body", ["", "[]", "{}", '{"QueueSids": []}', '{"QueueSids": ["WQ1"]}', '{"QueueSids": "WQ"}', "\x00"])
+@pytest.mark.parametrize(
+    "body", ["", "[]", "{}", "[" * 100_000, '{"QueueSids": []}', '{"QueueSids": ["WQ1"]}', '{"QueueSids": "WQ"}', "\x00"]
+)
 def test_a_list_of_queues_that_is_none_is_refused(api: Api, body: str) -> None:
     """400, in Twilio's shape; whatever else is posted changes nothing."""
     api.told(task_created(0))
@@ -276,6 +278,30 @@ def test_a_list_of_queues_that_is_none_is_refused(api: Api, body: str) -> None:
     answer = api.web.post(url, data=body, auth=(KEY.name, KEY.secret))
     assert (answer.status_code, answer.get_json()["code"]) == (400, 20001)
     assert api.web.post(url, data=body).status_code == 401
+
+
+def test_each_queue_of_a_list_has_its_own_workers(api: Api) -> None:
+    """And workers' statistics are of those with the name, in the queue that is named or was within the window."""
+    api.told(
+        queue_created("support", "Support", "1==1"),
+        queue_created("vip", "VIP", "skills HAS 'none'"),
+        worker("created", 1),
+        worker("created", 1, "bob"),
+    )
+    url = f"/v1/Workspaces/{WORKSPACE}/TaskQueues/RealTimeStatistics"
+    answer = api.web.post(url, json={"QueueSids": [SUPPORT, VIP]}, auth=(KEY.name, KEY.secret)).get_json()
+    assert [each["total_eligible_workers"] for each in answer["task_queue_data"]] == [2, 0]
+    assert api.json("/Workers/Statistics", FriendlyName="bob", TaskQueueName="Support")["realtime"]["total_workers"] == 1
+    api.told(callback("task-queue.deleted", 500, TaskQueueSid=SUPPORT, TaskQueueName="Support"))
+    for named in ({"TaskQueueSid": SUPPORT}, {"TaskQueueName": "Support"}):
+        assert api.get("/Workers/CumulativeStatistics", StartDate=str(ms(0)), EndDate=str(ms(400)), **named).status_code == 200
+
+
+def test_of_two_first_acceptances_one_is_counted(api: Api) -> None:
+    """Stamped in one millisecond: the task was accepted first once."""
+    api.told(task_created(0), reservation("accepted", 5, "a"), reservation("accepted", 5, "b", worker="bob"))
+    split = cumulative(api, SplitByWaitTime="20")["split_by_wait_time"]["20"]
+    assert split["below"]["reservations_accepted"] == 1
 
 
 def test_what_was_deleted_since_has_its_past(api: Api) -> None:

@@ -43,6 +43,9 @@ def _progress() -> CollectorRegistry:
             each = Gauge(f"projector_{name}", f"{name} of /readyz, by Sid.", ["sid"], registry=registry)
             for sid in value:
                 each.labels(sid).set(1)
+            Gauge(
+                f"projector_{name}_count", f"How many {name} there are: there is no Sid where there are none.", registry=registry
+            ).set(len(value))
         else:
             Gauge(f"projector_{name}", f"{name} of /readyz.", registry=registry).set(float(value))
     return registry

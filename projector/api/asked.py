@@ -1,5 +1,6 @@
 """What a request asks for: of whom, of which moment, and how an answer to it is sent."""
 
+import re
 import time
 from collections.abc import Sequence
 
@@ -14,6 +15,7 @@ from projector.errors import Unanswerable
 from projector.read.happening import Window
 from projector.read.when import moment
 
+ZONE_PLUS = re.compile(r" (\d\d:?\d\d)$")  # of 2026-03-01T10:42:00+01:00, where nobody wrote %2B
 MINUTES, MINUTES_MAX = 15, 10 * 366 * 24 * 60  # of a window: when nothing is asked for, and at most
 
 
@@ -30,9 +32,15 @@ def moment_asked(name: str) -> int | None:
     if not text:
         return None
     try:
-        return moment(text)
+        return moment(ZONE_PLUS.sub(r"+\1", text))
     except Unanswerable as error:
-        raise invalid(name, text, "ISO 8601 (2026-03-01T10:42:00Z) or epoch milliseconds") from error
+        raise invalid(name, text, "a moment since 2000: ISO 8601 (2026-03-01T10:42:00Z) or epoch milliseconds") from error
+
+
+def refuse_known_at() -> None:
+    """Lists and figures are of many units, and as all is known: whoever asks otherwise is told so. Raises `Problem`."""
+    if text := request.args.get("KnownAt"):
+        raise invalid("KnownAt", text, "for one resource: lists and figures are as all is known")
 
 
 def when() -> tuple[int | None, int | None]:

@@ -18,8 +18,20 @@ from msgspec import Struct
 
 from projector import tables
 from projector.api import paging
-from projector.api.asked import MINUTES, MINUTES_MAX, missing, moment_asked, now_ms, paged, readable_workspace, root_url, when
+from projector.api.asked import (
+    MINUTES,
+    MINUTES_MAX,
+    missing,
+    moment_asked,
+    now_ms,
+    paged,
+    readable_workspace,
+    refuse_known_at,
+    root_url,
+    when,
+)
 from projector.api.problems import Problem, invalid
+from projector.api.resources import has_workspace
 from projector.api.shapes import Json, Row, instant
 from projector.api.store import LOOK_SECONDS, Store
 from projector.log import Log, Place, Timed
@@ -71,8 +83,12 @@ def serve_events(api: Blueprint, store: Store, log: Log) -> None:
 
     @api.get("/Workspaces/<workspace_sid>/Events", endpoint="Events")
     def many(workspace_sid: str) -> Response:
+        refuse_known_at()
         asked, search = paging.asked(request.args), _search(store, log, readable_workspace(workspace_sid))
         page = paging.page(asked, lambda asked, limit: _found(log, search, asked, limit))
+        with store.looking() as connection:  # whose first callbacks are not projected yet is there all the same
+            if not page.rows and not has_workspace(connection, workspace_sid):
+                raise missing()
         return paged("events", "place", asked, page, [event(row["callback"], root_url()) for row in page.rows])
 
     @api.get("/Workspaces/<workspace_sid>/Events/<sid>", endpoint="Events/one")

@@ -25,7 +25,8 @@ class Asked:
 
     def __init__(self, present: Present, setting: Setting, workspace_sid: str) -> None:
         self.connection, self.setting, self.workspace_sid = present.today, setting, workspace_sid
-        self.window = window_asked(setting.at_ms)
+        start_ms, end_ms = window_asked(setting.at_ms)
+        self.window = Window(start_ms, max(start_ms, min(end_ms, setting.at_ms)))  # what has not happened yet is not counted
         self.floor = Floor(present, workspace_sid, setting.at_ms)
         self.floor_then = Floor(present, workspace_sid, self.window.end_ms)  # for who was eligible at the window's end
         self.split_seconds = numbers_asked("SplitByWaitTime")
@@ -40,7 +41,12 @@ class Asked:
 
     def cumulative(self, scope: Scope, *, combined: bool) -> Json:
         """Of tasks and reservations."""
-        return handled(self.connection, self.window, scope, self.split_seconds, combined=combined) | self.explain(scope)
+        told = handled(self.connection, self.window, scope, self.split_seconds, combined=combined)
+        behind = self.explain(scope).get("explain", {})
+        if scope.workflow_sid is not None:  # its tasks enter it when they are created
+            behind["tasks_entered"] = behind.pop("tasks_created", [])
+        shown = {figure: rows for figure, rows in behind.items() if rows and figure in told}
+        return told | ({"explain": shown} if wants(request.args, "Explain") else {})
 
     def worked(self, scope: Scope, among: list[str] | None, *, combined: bool) -> Json:
         """Of workers (or of those among them): reservations, and how long they were in each activity."""

@@ -1,10 +1,11 @@
 """The order of a list, and the place of a row in it: what a page's token holds, so that a page begins right behind a row whatever
-came or went meanwhile.
+came or went meanwhile. (A row whose Priority changes between two pages may move past the reader, as in any list.)
 """
 
 import base64
 import binascii
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,10 @@ from msgspec import Struct
 from projector.api.paging import Asked
 from projector.api.problems import invalid
 from projector.api.shapes import Row
+from projector.tables import Instant
+from projector.taskrouter.text import EARLIEST_MS, LATEST_MS
+
+SID = re.compile(r"[A-Z]{2}[0-9A-Za-z]+")  # recorded ones are not all of the documented form
 
 
 class Sorting(Struct, frozen=True):
@@ -29,13 +34,14 @@ class Order(Struct, frozen=True):
 
     sid: sa.ColumnElement[Any]
     by: tuple[tuple[Sorting, bool], ...] = ()
+    name: str = ""  # as it was asked for: a place is worth nothing in another order
 
     def place(self, row: Row) -> str:
         """Where the row stands: its Sid, or, in another order, all that decides."""
         sid = str(row[str(self.sid.key)])
         if not self.by:
             return sid
-        told = json.dumps([*(sorting.of_row(row) for sorting, _ in self.by), sid], separators=(",", ":"))
+        told = json.dumps([self.name, *(sorting.of_row(row) for sorting, _ in self.by), sid], separators=(",", ":"))
         return base64.urlsafe_b64encode(told.encode()).decode()
 
     def page(self, select: sa.Select[Any], asked: Asked) -> sa.Select[Any]:
@@ -49,15 +55,19 @@ class Order(Struct, frozen=True):
 
     def _values(self, place: str) -> Sequence[Any]:
         if not self.by:
+            if not SID.fullmatch(place):
+                raise invalid("PageToken", place, "one that a page's `meta` holds, for the same Ordering")
             return [place]
         try:
-            told = json.loads(base64.urlsafe_b64decode(place.encode()))
-        except (ValueError, binascii.Error, RecursionError) as error:
-            raise invalid("PageToken", place, "one that a page's `meta` holds") from error
-        kinds = [int] * len(self.by) + [str]
-        if not isinstance(told, list) or [type(each) for each in told] != kinds or any(abs(n) >= 2**53 for n in told[:-1]):
+            name, *numbers, sid = json.loads(base64.urlsafe_b64decode(place.encode()))
+        except (ValueError, TypeError, binascii.Error, RecursionError):
+            name, numbers, sid = None, [], ""
+        known = name == self.name and len(numbers) == len(self.by) and isinstance(sid, str) and SID.fullmatch(sid)
+        if not known or not all(type(each) is int and abs(each) <= LATEST_MS for each in numbers):
             raise invalid("PageToken", place, "one that a page's `meta` holds, for the same Ordering")
-        return told
+        in_range = [max(each, EARLIEST_MS) if isinstance(sorting.column.type, Instant) else each
+                    for (sorting, _), each in zip(self.by, numbers, strict=True)]  # fmt: skip
+        return [*in_range, sid]
 
 
 def ordered(sid: sa.ColumnElement[Any], sortings: Mapping[str, Sorting], text: str) -> Order:
@@ -71,7 +81,7 @@ def ordered(sid: sa.ColumnElement[Any], sortings: Mapping[str, Sorting], text: s
             )
             raise invalid("Ordering", text, wanted)
         by.append((sortings[name], direction == "desc"))
-    return Order(sid, tuple(by))
+    return Order(sid, tuple(by), text)
 
 
 def _beyond(columns: Sequence[tuple[sa.ColumnElement[Any], bool]], values: Sequence[Any]) -> sa.ColumnElement[bool]:

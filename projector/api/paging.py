@@ -86,6 +86,7 @@ def number_asked(parameters: Mapping[str, str], name: str, usual: int, least: in
     text = parameters.get(name, "")
     if not text:
         return usual
-    if not text.isascii() or not text.isdecimal() or len(text) > 10 or int(text) < least:
+    digits = text.lstrip("0") if text.isascii() and text.isdecimal() else None
+    if digits is None or (len(digits) < 10 and int(digits or "0") < least):
         raise invalid(name, text, f"a whole number from {least} to {most}")
-    return min(int(text), most)
+    return most if len(digits) >= 10 else min(int(digits or "0"), most)

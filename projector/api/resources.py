@@ -20,6 +20,11 @@ from projector.read.tasks import SHOWN_AFTER_END_MS
 from projector.read.then import reservation_then, task_then, thing_then, worker_then
 from projector.tables import Instant
 from projector.tables.current import RESERVATION_ENDED, TASK_ENDED
+from projector.taskrouter.span import LONGEST_MS
+from projector.taskrouter.text import LATEST_MS
+
+SEVERAL = ("AssignmentStatus",)  # parameters that may be told several times
+YES, NO = ("true", "1", "yes"), ("false", "0", "no")
 
 Where: TypeAlias = sa.ColumnElement[bool]
 Then: TypeAlias = Callable[[Source, Row, int], Row | None]  # what knows, today's row, the moment → the row then
@@ -84,7 +89,7 @@ def _number(column: sa.ColumnElement[Any]) -> Filter:
 
 def _truth(column: sa.ColumnElement[Any], name: str = "") -> Filter:
     """`true`, `1` and `yes` are true, anything else is false: so says the reference."""
-    return Filter(column, lambda _, text: (True,) if text.lower() in ("true", "1", "yes") else (False, None), name)
+    return Filter(column, lambda _, text: (True,) if text.lower() in YES else (False, None), name)
 
 
 _task, _worker, _reservation, _activity = tables.task.c, tables.worker.c, tables.reservation.c, tables.activity.c
@@ -183,6 +188,12 @@ def some(
     return [row | {"place": order.place(row)} for row in map(dict, connection.execute(rows).mappings())]
 
 
+def has_workspace(connection: sa.Connection, workspace_sid: str) -> bool:
+    """Whether anybody ever spoke of a workspace."""
+    c = tables.workspace.c
+    return connection.execute(sa.select(c.workspace_sid).where(c.workspace_sid == workspace_sid)).first() is not None
+
+
 def one_then(source: Source, resource: Resource, today: Row, at_ms: int) -> Row | None:
     """The row as it was at the moment; None where it was not there."""
     if resource.then is None:
@@ -196,8 +207,11 @@ def row_then(source: Source, at_ms: int, table: sa.Table, today: Row) -> Row | N
 
 
 def wants(parameters: Mapping[str, str], name: str) -> bool:
-    """Whether the query asks for what is not shown otherwise (`Deleted`, `Ended`)."""
-    return parameters.get(name, "").lower() == "true"
+    """Whether the query asks for what is not shown otherwise (`Deleted`, `Ended`, `Explain`). Raises `Problem`."""
+    text = parameters.get(name, "").lower()
+    if text not in ("", *YES, *NO):
+        raise invalid(name, text, "true or false")
+    return text in YES
 
 
 def order_asked(resource: Resource, parameters: Mapping[str, str]) -> Order:
@@ -236,7 +250,7 @@ def listed_then(resource: Resource, workspace_sid: str, parameters: Mapping[str,
     where: list[Where] = [begun <= at]
     if "deleted_at" in c:
         where.append(sa.or_(c.deleted_at.is_(None), c.deleted_at > at))
-    return where + _lately(resource, workspace_sid, parameters, at_ms)
+    return where + _lately(resource, workspace_sid, parameters, at_ms, at_ms + LONGEST_MS)
 
 
 def then_kept(
@@ -258,8 +272,10 @@ def _filters(resource: Resource, parameters: Mapping[str, str]) -> list[tuple[st
     return [(name, each) for name, each in resource.filters.items() if parameters.get(name)]
 
 
-def _lately(resource: Resource, workspace_sid: str, parameters: Mapping[str, str], at_ms: int) -> list[Where]:
-    """That it lives, or ended a little before at most; unless `Ended=true`."""
+def _lately(
+    resource: Resource, workspace_sid: str, parameters: Mapping[str, str], at_ms: int, until_ms: int = LATEST_MS
+) -> list[Where]:
+    """That it lives, or ended a little before at most; unless `Ended=true`. Of what lived at `at_ms` nothing is heard from `until_ms` on."""
     if resource.ends is None or wants(parameters, "Ended"):
         return []
     lately = sa.literal(at_ms - SHOWN_AFTER_END_MS, Instant)
@@ -269,7 +285,10 @@ def _lately(resource: Resource, workspace_sid: str, parameters: Mapping[str, str
     # Fewer by an index, each half a range of it: else a list of some live tasks would read all that ever were.
     c = resource.table.c
     heard = sa.select(c[resource.sid]).where(c.workspace_sid == workspace_sid)
-    halves = (heard.where(resource.quiet.is_(None)), heard.where(resource.quiet > lately))
+    halves = (
+        heard.where(resource.quiet.is_(None)),
+        heard.where(resource.quiet > lately, resource.quiet < sa.literal(until_ms, Instant)),
+    )
     return [*found, c[resource.sid].in_(sa.union_all(*halves))]
 
 

@@ -9,12 +9,13 @@ from flask import Blueprint, Response, g, jsonify, request
 
 from projector import tables
 from projector.api import paging
-from projector.api.asked import missing, moment_asked, now_ms, paged, readable_workspace, setting_of, when
+from projector.api.asked import missing, moment_asked, now_ms, paged, readable_workspace, refuse_known_at, setting_of, when
 from projector.api.beyond import serve_beyond
 from projector.api.events import serve_events
 from projector.api.keys import Key, Keys, Patience
 from projector.api.problems import Problem, invalid, not_authenticated, read_only, too_many_failures
 from projector.api.resources import (
+    SEVERAL,
     TASK_RESERVATIONS,
     TASKS,
     WITHIN_WORKSPACE,
@@ -23,6 +24,7 @@ from projector.api.resources import (
     WORKSPACES,
     Resource,
     Where,
+    has_workspace,
     listed,
     listed_then,
     named,
@@ -63,8 +65,8 @@ def read_api(engine: sa.Engine, log: Log, keys: Keys) -> Blueprint:
     _serve_below(api, store, TASK_RESERVATIONS, TASKS)
     _serve_below(api, store, WORKER_RESERVATIONS, WORKERS)
     _refuse(api)
+    api.after_request(_private)  # the last to be registered is the first to be called
     api.after_request(as_asked)
-    api.after_request(_private)
     return api
 
 
@@ -79,6 +81,7 @@ def _authenticate(api: Blueprint, keys: Keys, patience: Patience) -> None:
     def authenticate() -> None:
         g.key = _key(keys, patience)
         _refuse_nul()
+        _refuse_repeated()
 
 
 def _refuse_nul() -> None:
@@ -88,6 +91,18 @@ def _refuse_nul() -> None:
     for name, text in request.args.items():
         if "\0" in text:
             raise invalid(name, text, "a text without NUL")
+
+
+def _refuse_repeated() -> None:
+    """Which of two values is meant? Only where several are, as the SDK sends a list, they are told one by one. Raises `Problem`."""
+    for name, values in request.args.lists():
+        if len(values) > 1 and name not in SEVERAL:
+            raise invalid(name, ", ".join(values), "once")
+
+
+def _parameters() -> dict[str, str]:
+    """The query, what may be told several times joined by commas."""
+    return {name: ",".join(values) for name, values in request.args.lists()}
 
 
 def _key(keys: Keys, patience: Patience) -> Key:
@@ -193,6 +208,7 @@ def _refuse(api: Blueprint) -> None:
 
     @api.route("/<path:rest>", methods=WRITE)
     def change(rest: str) -> Response:  # noqa: ARG001 (whatever it is, it is not changed)
+        request.get_data(cache=False)  # read, or the connection could not be used again
         raise read_only()
 
 
@@ -221,23 +237,24 @@ def _one(store: Store, resource: Resource, workspace_sid: str, sid: str, *where:
 
 def _list(store: Store, resource: Resource, where: list[Where], workspace_sid: str = "") -> Response:
     """A page: as it is, or as it was (`AsOf`)."""
-    asked, at_ms = paging.asked(request.args), moment_asked("AsOf")
-    order = order_asked(resource, request.args)
-    refuse_unknown(resource, request.args)
-    if request.args.get("KnownAt"):
-        raise invalid("KnownAt", request.args["KnownAt"], "for one resource: a list is as all is known")
+    asked, at_ms, parameters = paging.asked(request.args), moment_asked("AsOf"), _parameters()
+    order = order_asked(resource, parameters)
+    refuse_unknown(resource, parameters)
+    refuse_known_at()
     if at_ms is None:
         with store.looking() as connection:
-            shown = where + listed(resource, workspace_sid, request.args, now_ms())
+            _workspace_is_there(connection, workspace_sid)
+            shown = where + listed(resource, workspace_sid, parameters, now_ms())
             wanted = _wanted(resource, connection, workspace_sid, _today)
             fetch = partial(some, connection, resource, shown, order)
             page = paging.page(asked, kept(partial(_if_all, wanted), fetch, LOOK) if wanted else fetch)
             return _listed(store, resource, connection, asked, page, now_ms())
     with store.knowing_all() as source:
-        shown = where + listed_then(resource, workspace_sid, request.args, at_ms)
+        _workspace_is_there(source.today, workspace_sid)
+        shown = where + listed_then(resource, workspace_sid, parameters, at_ms)
         wanted = _wanted(resource, source.today, workspace_sid, partial(row_then, source, at_ms))
         fetch = partial(some, source.today, resource, shown, order)
-        page = paging.page(asked, kept(then_kept(source, resource, request.args, at_ms, wanted), fetch, 0))
+        page = paging.page(asked, kept(then_kept(source, resource, parameters, at_ms, wanted), fetch, 0))
         return _listed(store, resource, source.today, asked, page, at_ms)
 
 
@@ -260,3 +277,9 @@ def _listed(
     settings = {sid: setting_of(store, connection, sid, at_ms) for sid in workspaces}
     rows = [resource.shape(row, settings[row["workspace_sid"]]) for row in page.rows]
     return paged(resource.key, "place", asked, page, rows)
+
+
+def _workspace_is_there(connection: sa.Connection, workspace_sid: str) -> None:
+    """A list of one that nobody ever spoke of is no empty list: its Sid is wrong. Raises `Problem`."""
+    if workspace_sid and not has_workspace(connection, workspace_sid):
+        raise missing()

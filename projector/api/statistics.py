@@ -40,6 +40,14 @@ class Floor:
         return tasks(self.present, self.workspace_sid, self.at_ms, self._queue_sid)
 
     @cached_property
+    def tasks_by_queue(self) -> dict[str | None, list[Row]]:
+        """The same by queue: a thousand queues are not a thousand times all tasks."""
+        found: dict[str | None, list[Row]] = {}
+        for task in self.tasks:
+            found.setdefault(task["task_queue_sid"], []).append(task)
+        return found
+
+    @cached_property
     def workers(self) -> list[Row]:
         """Those that were there."""
         return workers(self.present, self.workspace_sid, self.at_ms)
@@ -58,7 +66,8 @@ class Floor:
 
 def of_tasks(floor: Floor, scope: Scope) -> Json:
     """Real-time, of a workspace's, workflow's or queue's tasks."""
-    told = realtime.of_tasks(realtime.of_scope(floor.tasks, scope), floor.at_ms)
+    among = floor.tasks if scope.task_queue_sid is None else floor.tasks_by_queue.get(scope.task_queue_sid, [])
+    told = realtime.of_tasks(realtime.of_scope(among, scope), floor.at_ms)
     told["longest_task_waiting_age"] //= 1000
     told["longest_relative_task_age_in_queue"] //= 1000
     if scope.task_queue_sid is None:

@@ -1,23 +1,24 @@
 """The URLs of the statistics: of a workspace, its queues, workflows and workers; cumulative, real-time, and both (`…/Statistics`)."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import sqlalchemy as sa
 from flask import Blueprint, Response, jsonify, request
 from msgspec import Struct
 
 from projector import tables
 from projector.api import paging
-from projector.api.asked import missing, moment_asked, now_ms, own_url, paged, readable_workspace, setting_of
+from projector.api.asked import missing, moment_asked, now_ms, own_url, paged, readable_workspace, refuse_known_at, setting_of
 from projector.api.look import Asked
 from projector.api.problems import invalid
-from projector.api.resources import wants
+from projector.api.resources import has_workspace, wants
 from projector.api.shapes import Json
 from projector.api.statistics import Floor, of_queue, of_tasks, of_workers
 from projector.api.store import Store
 from projector.read import realtime
+from projector.read.explained import MOST
 from projector.read.happening import Scope
 from projector.read.present import Present
 from projector.rows import Row
@@ -80,10 +81,10 @@ def _serve(
 
 
 def _asked(store: Store, present: Present, workspace_sid: str) -> Asked:
+    refuse_known_at()
     at_ms = moment_asked("AsOf") or now_ms()
     setting = setting_of(store, present.today, readable_workspace(workspace_sid), at_ms)
-    c = tables.workspace.c
-    if present.today.execute(sa.select(c.workspace_sid).where(c.workspace_sid == workspace_sid)).first() is None:
+    if not has_workspace(present.today, workspace_sid):
         raise missing()
     return Asked(present, setting, workspace_sid)
 
@@ -151,6 +152,8 @@ def _explain(floor: Floor, scope: Scope | None, workers: Callable[[], list[Row]]
     if not wants(request.args, "Explain"):
         return {}
     tasks = realtime.of_scope(floor.tasks, scope) if scope is not None else []
+    if len(tasks) > MOST:
+        raise invalid("Explain", "true", f"for one queue or channel: there are more than {MOST} tasks")
     by_task = [{"task_sid": row["task_sid"], "status": row["status"], "event_sid": row["last_event_sid"]} for row in tasks]
     told = ("worker_sid", "activity_sid", "event_sid")
     return {"explain": {"tasks": by_task, "workers": [{name: row[name] for name in told} for row in workers()]}}
@@ -162,7 +165,7 @@ def _queue_asked(asked: Asked, kind: str) -> Row | None:
     if sid := request.args.get("TaskQueueSid"):
         return asked.row(tables.task_queue, sid, now=kind == REAL_TIME)
     if name := request.args.get("TaskQueueName"):
-        found = asked.rows(tables.task_queue, c.friendly_name == name)
+        found = asked.rows(tables.task_queue, c.friendly_name == name, window=None if kind == REAL_TIME else asked.window)
         if not found:
             raise invalid("TaskQueueName", name, "the name of a queue of this workspace")
         return found[0]
@@ -209,10 +212,13 @@ def _one_of_queues(asked: Asked, queue: Mapping[str, Any]) -> Json:
 
 def _queue_sids() -> list[str]:
     """The queues a bulk request lists: `{"QueueSids": ["WQ…"]}` (the reference's table; its example writes `queueSids`). Raises `Problem`."""
-    body = request.get_json(force=True, silent=True)
+    try:
+        body = json.loads(request.get_data())
+    except (ValueError, RecursionError) as error:
+        raise invalid("body", request.get_data(as_text=True), 'as JSON: {"QueueSids": ["WQ…", "WQ…"]}') from error
     told = body.get("QueueSids", body.get("queueSids")) if isinstance(body, dict) else None
     if not isinstance(told, list) or not told:
-        raise invalid("QueueSids", str(told), 'as JSON: {"QueueSids": ["WQ…", "WQ…"]}')
+        raise invalid("QueueSids", str(told), 'at least one queue: {"QueueSids": ["WQ…", "WQ…"]}')
     for sid in told:
         if not isinstance(sid, str) or not QUEUE_SID.fullmatch(sid):
             raise invalid("QueueSids", str(sid), "Sids of queues: WQ and 32 hexadecimal digits")

@@ -12,7 +12,7 @@ from typing import Any
 
 from flask import Response, request
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 ROWS = ("spans",)  # beside lists, whose `meta` names them
 
 
@@ -36,7 +36,9 @@ def _written(rows: list[dict[str, Any]]) -> str:
     told = [dict(_flat(row)) for row in rows]
     columns = dict.fromkeys(name for row in told for name in row)
     file = io.StringIO()
-    writer = csv.DictWriter(file, columns, restval="", lineterminator="\r\n")
+    writer = csv.DictWriter(
+        file, columns, restval="", lineterminator="\r\n", quoting=csv.QUOTE_ALL
+    )  # or a `;` would end a cell, for some
     writer.writeheader()
     writer.writerows(told)
     return file.getvalue()

@@ -52,12 +52,15 @@ def _happened(
     connection: sa.Connection, select: sa.Select[Any], happening: Happening, window: Window, scope: Scope
 ) -> Iterator[Any]:
     whose = (happening.task_sid, *((happening.reservation_sid,) if happening.reservation_sid is not None else ()))
-    found = select.add_columns(happening.at.label("at"), *whose).where(happening.within(window, scope))
+    kept = () if happening.event_sid is None else (happening.event_sid,)
+    found = select.add_columns(happening.at.label("at"), *whose, *kept).where(happening.within(window, scope))
     return iter(connection.execute(found.order_by(happening.at, happening.task_sid).limit(MOST + 1)).mappings())
 
 
 def _told(present: Present, workspace_sid: str, happening: Happening, row: Any) -> Row:
-    """The callback of that type, of that task (and reservation), stamped with that very moment."""
+    """The callback that is kept with it, else the one of that type, of that task (and reservation), stamped with that very moment."""
+    if happening.event_sid is not None:
+        return {"event_sid": row["event_sid"], "at_ms": row["at"], "task_sid": row["task_sid"], "reservation_sid": None}
     unit = Unit(workspace_sid, "task", row["task_sid"])
     told = [each.callback for each in history(present.log, unit, present.position, row["at"], row["at"])]
     reservation_sid = row.get("reservation_sid")

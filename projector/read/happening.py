@@ -50,6 +50,7 @@ class Happening(Struct, frozen=True):
     queue: sa.ColumnElement[Any]  # whose figure it is
     only: tuple[Where, ...] = ()
     since: sa.ColumnElement[Any] | None = None  # from when on it was waited for
+    event_sid: sa.ColumnElement[Any] | None = None  # the callback that told it, where it is kept
 
     @property
     def task_sid(self) -> sa.ColumnElement[Any]:
@@ -112,13 +113,14 @@ ENDED = (
     ),
 )  # fmt: skip
 VISITED = (
-    Happening("tasks_entered", VISIT.started_at, ("task-queue.entered",), VISIT.task_queue_sid),
+    Happening("tasks_entered", VISIT.started_at, ("task-queue.entered",), VISIT.task_queue_sid, event_sid=VISIT.event_sid),
     Happening(
         "tasks_moved",
         VISIT.started_at,
         ("task-queue.entered",),
         VISIT.queue_before,
         (VISIT.queue_before != VISIT.task_queue_sid,),
+        event_sid=VISIT.event_sid,
     ),
 )
 IN_QUEUE = Happening(

@@ -6,7 +6,8 @@ is available.
     occupancy           handling / on duty                                  (one chat of three is 100 %)
     weighted_occupancy  capacity in use × time / configured capacity × time on duty, over all channels   (one of three is 33 %)
 
-A reservation without capacity (TaskIgnoreCapacity) occupies, and uses none. A channel that was switched off offers nothing meanwhile.
+A reservation without capacity (TaskIgnoreCapacity) occupies, and uses none. A channel that was switched off, or whose capacity nobody told,
+offers nothing meanwhile, and nothing is used of it.
 """
 
 from collections import defaultdict
@@ -35,18 +36,17 @@ class Stretch(NamedTuple):
 
 def occupancy(connection: sa.Connection, window: Window, scope: Scope) -> Row:
     """Of the scope's workers: `handling_ms`, `on_duty_ms`, `used_ms` and `offered_ms` (capacity × time), and both ratios (None: of nothing)."""
-    handling, used = _handling(connection, window, scope)
+    handling, in_use = _handling(connection, window, scope)
     on_duty = _available(connection, window, scope)
     for sid, stretches in handling.items():
         on_duty[sid] += stretches
     duty = {sid: union(stretches) for sid, stretches in on_duty.items()}
     handling_ms = sum(length(union(stretches)) for stretches in handling.values())
     on_duty_ms = sum(length(stretches) for stretches in duty.values())
-    offered = sum(
-        capacity * length(overlap(duty[sid], [stretch]))
-        for sid, capacity, stretch in _capacities(connection, window, scope)
-        if sid in duty
-    )
+    used = offered = 0
+    for (sid, channel), capacity, stretch in _capacities(connection, window, scope):
+        offered += capacity * length(overlap(duty.get(sid, ()), [stretch]))
+        used += length(overlap(in_use.get((sid, channel), ()), [stretch]))
     return {
         "handling_ms": handling_ms,
         "on_duty_ms": on_duty_ms,
@@ -79,17 +79,21 @@ def length(stretches: Iterable[Stretch]) -> int:
     return sum(each.end_ms - each.start_ms for each in stretches)
 
 
-def _handling(connection: sa.Connection, window: Window, scope: Scope) -> tuple[dict[str, list[Stretch]], int]:
-    """When each worker was handling, and the capacity in use × time of all of them."""
+def _handling(
+    connection: sa.Connection, window: Window, scope: Scope
+) -> tuple[dict[str, list[Stretch]], dict[tuple[str, str], list[Stretch]]]:
+    """When each worker was handling; and when a reservation took capacity of a worker's channel."""
     span = view("reservation_status_span").c
     status = span.status.in_(HANDLING)
     lately = span.started_at > sa.literal(window.start_ms - LONGEST_MS, Instant)
     found: dict[str, list[Stretch]] = defaultdict(list)
-    used = 0
-    for row in _cut(connection, span, window, scope, span.ignore_capacity, where=(status, lately)):
-        found[row.worker_sid].append(Stretch(row.start_ms, row.end_ms))
-        used += 0 if row.ignore_capacity else row.end_ms - row.start_ms
-    return found, used
+    in_use: dict[tuple[str, str], list[Stretch]] = defaultdict(list)
+    for row in _cut(connection, span, window, scope, (span.ignore_capacity, span.task_channel_sid), where=(status, lately)):
+        stretch = Stretch(row.start_ms, row.end_ms)
+        found[row.worker_sid].append(stretch)
+        if not row.ignore_capacity:
+            in_use[row.worker_sid, row.task_channel_sid].append(stretch)
+    return found, in_use
 
 
 def _available(connection: sa.Connection, window: Window, scope: Scope) -> dict[str, list[Stretch]]:
@@ -102,20 +106,22 @@ def _available(connection: sa.Connection, window: Window, scope: Scope) -> dict[
     return found
 
 
-def _capacities(connection: sa.Connection, window: Window, scope: Scope) -> Iterable[tuple[str, int, Stretch]]:
-    """What each worker could take on each channel, while."""
+def _capacities(connection: sa.Connection, window: Window, scope: Scope) -> Iterable[tuple[tuple[str, str], int, Stretch]]:
+    """What each worker could take on each channel, while: where nobody told a capacity, none is offered and none counts as used."""
     span = view("worker_channel_span").c
     offers = (span.available.is_distinct_from(False), span.configured_capacity > 0)
-    for row in _cut(connection, span, window, scope, span.configured_capacity, where=offers):
-        yield row.worker_sid, row.configured_capacity, Stretch(row.start_ms, row.end_ms)
+    for row in _cut(connection, span, window, scope, (span.configured_capacity, span.task_channel_sid), where=offers):
+        yield (row.worker_sid, row.task_channel_sid), row.configured_capacity, Stretch(row.start_ms, row.end_ms)
 
 
-def _cut(connection: sa.Connection, span: Any, window: Window, scope: Scope, told: Any, where: Sequence[Any]) -> Iterable[Any]:
+def _cut(
+    connection: sa.Connection, span: Any, window: Window, scope: Scope, told: Sequence[Any], where: Sequence[Any]
+) -> Iterable[Any]:
     """Spans of the scope's workers, cut to the window."""
     start, end = sa.literal(window.start_ms, Instant), sa.literal(window.end_ms, Instant)
     ended = sa.func.coalesce(span.ended_at, end, type_=Instant)
     select = sa.select(
-        span.worker_sid, told,
+        span.worker_sid, *told,
         epoch_ms(sa.case((span.started_at < start, start), else_=span.started_at)).label("start_ms"),
         epoch_ms(sa.case((ended > end, end), else_=ended)).label("end_ms"),
     ).where(span.workspace_sid == scope.workspace_sid, span.started_at < end, ended > start, *where)  # fmt: skip
