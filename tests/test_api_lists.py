@@ -171,6 +171,14 @@ def test_a_token_that_is_none_is_refused(api: Api, text: str, query: dict[str, s
     assert (answer.status_code, answer.get_json()["code"]) == (400, 20001)
 
 
+def test_a_sid_of_any_form_has_its_place(api: Api) -> None:
+    """Recorded ones are not all as documented."""
+    odd = ["WTXXXXXX", "WT-1/2", "wt 'ö\"", "WT%"]
+    api.told(*(task_created(0, name, TaskSid=name) for name in odd))
+    for query in ({}, {"Ended": "true"}, {"Ordering": "Priority:desc"}):
+        assert api.sids("/Tasks", "tasks", PageSize="1", **query) == sorted(odd, key=str.encode)
+
+
 def test_the_list_below_what_is_not_there_is_not_there(api: Api) -> None:
     """A task's reservations need the task."""
     api.told(task_created(0))

@@ -3,9 +3,7 @@ came or went meanwhile. (A row whose Priority changes between two pages may move
 """
 
 import base64
-import binascii
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,8 +15,6 @@ from projector.api.problems import invalid
 from projector.api.shapes import Row
 from projector.tables import Instant
 from projector.taskrouter.text import EARLIEST_MS, LATEST_MS
-
-SID = re.compile(r"[A-Z]{2}[0-9A-Za-z]+")  # recorded ones are not all of the documented form
 
 
 class Sorting(Struct, frozen=True):
@@ -37,12 +33,9 @@ class Order(Struct, frozen=True):
     name: str = ""  # as it was asked for: a place is worth nothing in another order
 
     def place(self, row: Row) -> str:
-        """Where the row stands: its Sid, or, in another order, all that decides."""
-        sid = str(row[str(self.sid.key)])
-        if not self.by:
-            return sid
-        told = json.dumps([self.name, *(sorting.of_row(row) for sorting, _ in self.by), sid], separators=(",", ":"))
-        return base64.urlsafe_b64encode(told.encode()).decode()
+        """Where the row stands: the order, what decides in it, and the Sid."""
+        told = [self.name, *(sorting.of_row(row) for sorting, _ in self.by), str(row[str(self.sid.key)])]
+        return base64.urlsafe_b64encode(json.dumps(told, separators=(",", ":")).encode()).decode()
 
     def page(self, select: sa.Select[Any], asked: Asked) -> sa.Select[Any]:
         """The rows from where the page begins, in order; backwards for one that ends before a place. Raises `Problem`."""
@@ -54,20 +47,18 @@ class Order(Struct, frozen=True):
         return select.order_by(*(column.desc() if descending else column for column, descending in columns))
 
     def _values(self, place: str) -> Sequence[Any]:
-        if not self.by:
-            if not SID.fullmatch(place):
-                raise invalid("PageToken", place, "one that a page's `meta` holds, for the same Ordering")
-            return [place]
         try:
             name, *numbers, sid = json.loads(base64.urlsafe_b64decode(place.encode()))
-        except (ValueError, TypeError, binascii.Error, RecursionError):
-            name, numbers, sid = None, [], ""
-        known = name == self.name and len(numbers) == len(self.by) and isinstance(sid, str) and SID.fullmatch(sid)
-        if not known or not all(type(each) is int and abs(each) <= LATEST_MS for each in numbers):
+            searchable = "\0" not in sid and bool(sid.encode())  # PostgreSQL cannot be asked for anything else
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            name, numbers, sid, searchable = None, [], "", False
+        if not searchable or name != self.name or len(numbers) != len(self.by):
             raise invalid("PageToken", place, "one that a page's `meta` holds, for the same Ordering")
-        in_range = [max(each, EARLIEST_MS) if isinstance(sorting.column.type, Instant) else each
-                    for (sorting, _), each in zip(self.by, numbers, strict=True)]  # fmt: skip
-        return [*in_range, sid]
+        if not all(type(each) is int and abs(each) <= LATEST_MS for each in numbers):
+            raise invalid("PageToken", place, "one that a page's `meta` holds, for the same Ordering")
+        kinds = [isinstance(sorting.column.type, Instant) for sorting, _ in self.by]
+        moments = [max(each, EARLIEST_MS) if is_moment else each for is_moment, each in zip(kinds, numbers, strict=True)]
+        return [*moments, sid]
 
 
 def ordered(sid: sa.ColumnElement[Any], sortings: Mapping[str, Sorting], text: str) -> Order:
