@@ -89,6 +89,14 @@ def test_a_port_in_use_is_a_clear_sentence(databases: Databases) -> None:
             assert f"Port {port} on 127.0.0.1 cannot be used" in done.stderr
 
 
+def test_a_setting_that_cannot_be_read_ends_the_demo_in_a_sentence() -> None:
+    """Before anything starts; not in a log that is gone with it."""
+    done = run("demo", "--port", free_port(), PROJECTOR_API_KEYS="broken")
+    assert done.returncode == 2
+    assert "Entry 1 of PROJECTOR_API_KEYS is not `name:password`" in done.stderr
+    assert done.stdout == ""
+
+
 def test_the_demo_runs_projects_and_ends_cleanly() -> None:
     """Tasks are in the tables, everything stored is projected, nothing is left behind."""
     done = run("demo", "--port", free_port(), "--for", "12", "--rate", "60", "--seed", "5")
