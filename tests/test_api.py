@@ -1,8 +1,11 @@
 """Twilio's read API from our tables, asked by Twilio's own SDK."""
 
+import base64
+import json
 import signal
 from collections.abc import Iterator
 from contextlib import closing
+from http.client import HTTPConnection
 from typing import Any
 
 import pytest
@@ -16,6 +19,7 @@ from projector.api import routes, wanted
 from projector.api.keys import FREE_FAILURES, Key, Patience
 from projector.log import open_log
 from projector.log.entry import recorded_ms
+from tests.databases import Databases
 from tests.given import ACCOUNT, WORKSPACE, arrived, callback, ms, reservation, sid, task_canceled, task_created, worker
 from tests.harness import Process, Workload, caught_up, ending, wait_until
 from tests.reading import KEY, Api, Listed, reading_from
@@ -374,6 +378,22 @@ def test_the_sdk_reads_a_running_server(url: URL) -> None:
         assert server.get("/openapi.json")[1]["openapi"] == "3.0.3"
         server.signal(signal.SIGTERM)
         assert server.wait() == 0
+
+
+def test_a_refused_change_leaves_the_connection_usable(databases: Databases) -> None:
+    """Small or large, what was sent is read: the next request on the connection is answered."""
+    server = Process.serving(databases.new("sqlite"))
+    authorization = {"Authorization": "Basic " + base64.b64encode(f"{KEY.name}:{KEY.secret}".encode()).decode()}
+    with ending(server):
+        server.start().wait_alive()
+        with closing(HTTPConnection("127.0.0.1", server.port, timeout=10)) as connection:
+            for size in (10, 100_000) * 10:
+                connection.request("POST", f"/v1/Workspaces/{WORKSPACE}/Tasks", body=b"x" * size, headers=authorization)
+                with connection.getresponse() as refused:
+                    assert (refused.status, refused.read()[:8]) == (405, b'{"code":')
+                connection.request("GET", "/v1/Workspaces", headers=authorization)
+                with connection.getresponse() as answer:
+                    assert (answer.status, json.loads(answer.read())["workspaces"]) == (200, [])
 
 
 def _read_resources(workspace: Any) -> None:
