@@ -1,5 +1,6 @@
 """What is asked of one workspace: at which moment, in which window, of whom; and the figures of that."""
 
+from collections.abc import Collection
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -48,7 +49,7 @@ class Asked:
         shown = {figure: rows for figure, rows in behind.items() if rows and figure in told}
         return told | ({"explain": shown} if wants(request.args, "Explain") else {})
 
-    def worked(self, scope: Scope, among: list[str] | None, *, combined: bool) -> Json:
+    def worked(self, scope: Scope, among: Collection[str] | None, *, combined: bool) -> Json:
         """Of workers (or of those among them): reservations, and how long they were in each activity."""
         told = worked(self.connection, self.window, scope, among, combined=combined)
         explained = self.explain(scope, of_tasks=(), of_visits=())

@@ -3,7 +3,7 @@
 Milliseconds become whole seconds here, and nowhere else.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -111,7 +111,7 @@ def handled(connection: sa.Connection, window: Window, scope: Scope, split_secon
     return told | {"tasks_entered" if scope.workflow_sid is not None else "tasks_created": ends["tasks_created"]}
 
 
-def worked(connection: sa.Connection, window: Window, scope: Scope, among: Sequence[str] | None, *, combined: bool) -> Json:
+def worked(connection: sa.Connection, window: Window, scope: Scope, among: Collection[str] | None, *, combined: bool) -> Json:
     """Cumulative, of workers: their reservations, and how long they were in each activity."""
     offers = cumulative.of_reservations(connection, window, scope)
     spent = durations(connection, window, scope, among)

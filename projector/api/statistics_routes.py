@@ -137,7 +137,7 @@ def _of_workers(asked: Asked, kind: str) -> Figures:
         return [worker for worker in wanted if name in (None, worker["friendly_name"])]
 
     def cumulative(combined: bool) -> Json:
-        sids = None if queue is None else [worker["worker_sid"] for worker in among(asked.floor_then)]
+        sids = None if queue is None else {worker["worker_sid"] for worker in among(asked.floor_then)}
         return asked.worked(scope, sids, combined=combined)
 
     def real_time() -> Json:

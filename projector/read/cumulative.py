@@ -32,6 +32,13 @@ class Wait(NamedTuple):
     min_ms: int | None
     max_ms: int | None
 
+    def and_also(self, other: "Wait | None") -> "Wait":
+        """Both together."""
+        if other is None or not other.times:
+            return self
+        least, most = ([each for each in pair if each is not None] for pair in zip(self[2:], other[2:], strict=True))
+        return Wait(self.times + other.times, self.total_ms + other.total_ms, min(least, default=None), max(most, default=None))
+
 
 def of_reservations(connection: sa.Connection, window: Window, scope: Scope, split_seconds: Sequence[int] = ()) -> Row:
     """What became of reservations: counts, `tasks_assigned`, the wait until acceptance, and `split` (see `_split`)."""

@@ -1,6 +1,6 @@
 """The callbacks behind a figure: what happened, one by one, and the event that told each."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import sqlalchemy as sa
@@ -40,12 +40,17 @@ def explained(
     return found
 
 
-def explained_spells(present: Present, window: Window, scope: Scope, among: Sequence[str] | None) -> list[Row] | None:
+def explained_spells(present: Present, window: Window, scope: Scope, among: Collection[str] | None) -> list[Row] | None:
     """The spells behind `activity_durations`: the callback that opened each, `at_ms` where it is cut to begin, whose it is."""
-    found = spells(window, scope, among).subquery("spell").c
+    found = spells(window, scope).subquery("spell").c
     told = sa.select(found.event_sid, found.started_ms.label("at_ms"), found.worker_sid, found.activity_sid)
-    rows = present.today.execute(told.order_by(found.started_ms, found.worker_sid).limit(MOST + 1)).mappings().all()
-    return None if len(rows) > MOST else [dict(row) for row in rows]
+    rows: list[Row] = []
+    for row in present.today.execute(told.order_by(found.started_ms, found.worker_sid)).mappings():
+        if among is None or row["worker_sid"] in among:
+            rows.append(dict(row))
+        if len(rows) > MOST:
+            return None
+    return rows
 
 
 def _happened(
