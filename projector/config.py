@@ -29,6 +29,10 @@ SETTINGS: dict[str, tuple[str, str]] = {  # name → default, meaning
         "",
         "Who may read: comma-separated `name:password`, or `name:password:WS…+WS…` for some workspaces alone. Empty: nobody.",
     ),
+    "PROJECTOR_BOARD": (
+        "keys",
+        "Who may look at the wallboard: `keys`, whoever has a key of PROJECTOR_API_KEYS; `open`, whoever reaches this server.",
+    ),
     "PROJECTOR_READY_LAG_SECONDS": ("60", "`/readyz` answers 503 when the tables are further behind the log than this."),
     "PROJECTOR_WEB_PROCESSES": (
         "",
@@ -51,6 +55,7 @@ class Config(Struct, frozen=True, kw_only=True):
     tokens: Mapping[str, tuple[str, ...]] = {}
     workspaces: frozenset[str] = frozenset()
     api_keys: Mapping[str, tuple[str, frozenset[str]]] = {}  # name → secret, the workspaces it may read (none: all)
+    board_is_open: bool = False
     ready_lag_seconds: float = 60.0
     web_processes: int = 1
     allow_unsafe: frozenset[str] = frozenset()
@@ -75,10 +80,19 @@ def read_config(environment: Mapping[str, str] = os.environ) -> Config:
         tokens=_tokens(value("TWILIO_AUTH_TOKEN")),
         workspaces=frozenset(_listed(value("PROJECTOR_WORKSPACES"))),
         api_keys=_api_keys(value("PROJECTOR_API_KEYS")),
+        board_is_open=_board(value("PROJECTOR_BOARD")),
         ready_lag_seconds=_number("PROJECTOR_READY_LAG_SECONDS", value("PROJECTOR_READY_LAG_SECONDS")),
         web_processes=_whole_number("PROJECTOR_WEB_PROCESSES", value("PROJECTOR_WEB_PROCESSES") or str(usual_processes)),
         allow_unsafe=frozenset(_listed(value("PROJECTOR_ALLOW_UNSAFE"))),
     )
+
+
+def _board(text: str) -> bool:
+    if text not in ("keys", "open"):
+        raise Misconfigured(
+            f"PROJECTOR_BOARD is {text!r}. Write keys (whoever has a key of PROJECTOR_API_KEYS) or open (everybody)."
+        )
+    return text == "open"
 
 
 def _listed(text: str) -> list[str]:

@@ -54,6 +54,7 @@ def run_demo(host: str, port: int, seconds: float | None, rate: float, workers: 
             "PROJECTOR_DATABASE_URL": f"sqlite:///{url.database}",
             "PROJECTOR_PUBLIC_URL": f"{address}/callbacks",
             "TWILIO_AUTH_TOKEN": token,
+            "PROJECTOR_BOARD": "open",
         }
         read_config({**os.environ, **environment})  # what cannot be read is told here, not in a log that goes with the folder
         diary = ending.enter_context((folder / "log.jsonl").open("wb"))
@@ -65,6 +66,7 @@ def run_demo(host: str, port: int, seconds: float | None, rate: float, workers: 
             return refused
         ending.enter_context(_floor(f"{address}/callbacks", token, seed, workers, rate, stop))
         _say(f"projector demo: {workers} simulated workers post about {rate:g} signed callbacks a second to {address}/callbacks")
+        _say(f"  wallboard  {address}/")
         _say(
             f"  read API   {address}/api   (for keys of PROJECTOR_API_KEYS; {'some are set' if os.environ.get('PROJECTOR_API_KEYS') else 'none is set: PROJECTOR_API_KEYS=reader:secret projector demo'})"
         )

@@ -6,7 +6,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,14 @@ from granian.http import HTTP1Settings
 from granian.server import Server, mp
 
 from projector import logs
+from projector.board.stream import MOST
 from projector.config import Config, read_config
 from projector.processes import STOPS, end_with_parent, on_signals
 from webhook.acknowledgement import ANSWER, LATER
 
-THREADS = 16  # of one process, reading and checking requests; none waits for a commit
+THREADS = (
+    16 + MOST
+)  # of one process, reading and checking requests; none waits for a commit. The others are for the board's streams
 CONNECTIONS = 2_048  # taken at once; beyond them, and with few, slow clients would keep everybody waiting
 HEADER_READ_TIMEOUT_MS = 10_000
 DRAIN_SECONDS = 8
@@ -66,13 +69,16 @@ class _Server(Server):  # type: ignore[misc, valid-type]  # which of two it is, 
 
 def application() -> Flask:
     """The application of one server process."""
-    linger_on_signals()
+    stopping: list[Callable[[], None]] = []
+    linger_on_signals(stopping)
     end_with_parent()
     answer_later()
 
     from projector.api import document_pages, read_api
     from projector.api.keys import Key, Keys
-    from projector.api.store import LOOK_SECONDS
+    from projector.api.login import Login
+    from projector.api.store import LOOK_SECONDS, Store
+    from projector.board import board
     from projector.database import open_engine
     from projector.log import open_log
     from projector.status import progress
@@ -84,7 +90,11 @@ def application() -> Flask:
     app = create_app(config, log, lambda now_ms: progress(log, engine, now_ms))
     keys = Keys(Key(name, secret, workspaces) for name, (secret, workspaces) in config.api_keys.items())
     app.register_blueprint(document_pages)
-    app.register_blueprint(read_api(open_engine(config.database_url, limit_seconds=LOOK_SECONDS), log, keys))
+    login, look = Login(keys), open_engine(config.database_url, limit_seconds=LOOK_SECONDS)
+    app.register_blueprint(read_api(look, log, login))
+    pages, pulse = board(Store(look, log), log, look, None if config.board_is_open else login, config.public_url)
+    app.register_blueprint(pages)
+    stopping.append(pulse.close)
     return app
 
 
@@ -125,10 +135,10 @@ def _calling(application: Callable[..., Any], scope_opts: Mapping[str, Any], _ac
     return call
 
 
-def linger_on_signals() -> None:
+def linger_on_signals(stopping: Sequence[Callable[[], None]] = ()) -> None:
     """Hand SIGTERM and SIGINT to the server a moment late: what was sent before them, read or not yet, is then answered.
 
-    Blocked here, before any other thread begins, so that every thread inherits it and one alone waits for them.
+    `stopping` are called at once: what would never end by itself. Blocked here, before any other thread begins, so that every thread inherits it and one alone waits for them.
     """
     signal.set_wakeup_fd(-1)
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
@@ -137,6 +147,8 @@ def linger_on_signals() -> None:
     def hand_over() -> None:
         while True:
             number = signal.sigwait(STOPS)
+            for stop in stopping:
+                stop()
             time.sleep(LINGER_SECONDS)
             while (handler := signal.getsignal(number)) is inherited[number] or not callable(handler):
                 time.sleep(0.05)  # the server, still starting, has not put its own yet

@@ -14,6 +14,7 @@ from werkzeug.test import TestResponse
 
 from projector.api import document_pages, read_api
 from projector.api.keys import Key, Keys
+from projector.api.login import Login
 from projector.database import disposing, open_engine
 from projector.log import Log, open_log
 from projector.project import project
@@ -30,7 +31,7 @@ class Api:
         self.log, self.engine = log, engine
         app = Flask(__name__)
         app.register_blueprint(document_pages)
-        app.register_blueprint(read_api(engine, log, Keys(keys)))
+        app.register_blueprint(read_api(engine, log, Login(Keys(keys))))
         self.app, self.web = app, app.test_client()
 
     def told(self, *callbacks: Parameters) -> "Api":

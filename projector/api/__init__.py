@@ -1,6 +1,7 @@
 """Twilio's TaskRouter read API, from the tables: `GET /v1/Workspaces/…`, same fields, same paging, same errors.
 
-    keys.py        who may read what: HTTP Basic, and what wrong ones are answered
+    keys.py        who may read what, and how wrong keys are slowed
+    login.py       whose request it is: HTTP Basic
     problems.py    refusals in Twilio's shape
     asked.py       what a request asks for: a workspace, a moment, a window
     paging.py      a list in pages: `meta`, tokens

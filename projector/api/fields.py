@@ -128,6 +128,7 @@ ANSWERS: dict[str, Fields] = {
         "kind": "text", "started_at": "moment", "ended_at": "moment?", "inferred": "boolean", "event_sid": "sid?", "activity_sid": "WA?",
         "activity_name": "text?", "activity_name_now": "text?", "attributes": "text?", "task_channel_sid": "TC?", "available": "boolean?",
         "configured_capacity": "integer?", "configured_capacity_basis": "text?", "reservation_sid": "WR?", "status": "text?", "task_sid": "WT?",
+        "ignore_capacity": "boolean?",
     },
     "TaskSpan": {
         "kind": "text", "started_at": "moment", "ended_at": "moment?", "inferred": "boolean", "event_sid": "sid?", "status": "text?",

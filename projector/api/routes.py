@@ -12,8 +12,8 @@ from projector.api import paging
 from projector.api.asked import missing, moment_asked, now_ms, paged, readable_workspace, refuse_known_at, setting_of, when
 from projector.api.beyond import serve_beyond
 from projector.api.events import serve_events
-from projector.api.keys import Key, Keys, Patience
-from projector.api.problems import Problem, invalid, not_authenticated, read_only, too_many_failures
+from projector.api.login import Login
+from projector.api.problems import Problem, invalid, read_only
 from projector.api.resources import (
     SEVERAL,
     TASK_RESERVATIONS,
@@ -51,10 +51,10 @@ logger = logging.getLogger(__name__)
 READ, WRITE = ["GET", "HEAD", "OPTIONS"], ["POST", "PUT", "PATCH", "DELETE"]
 
 
-def read_api(engine: sa.Engine, log: Log, keys: Keys) -> Blueprint:
-    """The routes below `/v1`, over these tables and this log, for whoever has one of these keys."""
+def read_api(engine: sa.Engine, log: Log, login: Login) -> Blueprint:
+    """The routes below `/v1`, over these tables and this log, for whoever has a key."""
     api, store = Blueprint("read_api", __name__, url_prefix="/v1"), Store(engine, log)
-    _authenticate(api, keys, Patience())
+    _authenticate(api, login)
     _serve_workspaces(api, store)
     serve_statistics(api, store)
     serve_beyond(api, store)
@@ -76,10 +76,10 @@ def _private(response: Response) -> Response:
     return response
 
 
-def _authenticate(api: Blueprint, keys: Keys, patience: Patience) -> None:
+def _authenticate(api: Blueprint, login: Login) -> None:
     @api.before_request
     def authenticate() -> None:
-        g.key = _key(keys, patience)
+        g.key = login.key()
         _refuse_nul()
         _refuse_repeated()
 
@@ -103,20 +103,6 @@ def _refuse_repeated() -> None:
 def _parameters() -> dict[str, str]:
     """The query, what may be told several times joined by commas."""
     return {name: ",".join(values) for name, values in request.args.lists()}
-
-
-def _key(keys: Keys, patience: Patience) -> Key:
-    """Whose request this is. Raises `Problem`."""
-    given = request.authorization
-    place = f"{request.remote_addr} {given.username if given is not None else ''}"  # behind a proxy all come from one address
-    if (wait_seconds := patience.wait_seconds(place)) > 0:
-        raise too_many_failures(wait_seconds)
-    found = keys.find(given.username or "", given.password or "") if given is not None and given.type == "basic" else None
-    if found is None:
-        patience.failed(place)
-        raise not_authenticated()
-    patience.succeeded(place)
-    return found
 
 
 def _serve_workspaces(api: Blueprint, store: Store) -> None:

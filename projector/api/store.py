@@ -43,7 +43,11 @@ class Store:
     def knowing(self, known_ms: int | None) -> Iterator[Source]:
         """All that is known, or was by some time, to look at a moment with."""
         with self.knowing_all() as now:
-            yield now if known_ms is None else Refolded(now, position_at(self._log, known_ms))
+            yield self.known(now, known_ms)
+
+    def known(self, now: Present, known_ms: int | None) -> Source:
+        """All that is known now, or what of it was known by some time."""
+        return now if known_ms is None else Refolded(now, position_at(self._log, known_ms))
 
     def account_sid(self, connection: sa.Connection, workspace_sid: str) -> str | None:
         """The AccountSid that the workspace's callbacks name; None while there is none."""

@@ -4,7 +4,7 @@ The definitions are pages/statistics.md's. Times are milliseconds.
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import ceil
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from projector.read import happening
 from projector.read.happening import OFFER, VISIT, Happening, Scope, Window
 from projector.rows import Row
-from projector.tables import Instant, epoch_ms
+from projector.tables import Instant
 
 PERCENTILES = (50, 90, 95, 99)
 GLOBAL_SECONDS = 60  # the threshold of `global`, whatever is asked for (Flex Insights)
@@ -71,6 +71,17 @@ def spread(sorted_ms: Sequence[int]) -> Row:
     }
 
 
+class Visit(NamedTuple):
+    """A stay in a queue. `how` it was left: `answered`, `abandoned`, or `flowed_out` into another queue; None while it lasts, for one
+    that went on in the same queue, and for a transfer given back."""
+
+    task_sid: str
+    task_queue_sid: str
+    started_ms: int
+    ended_ms: int | None
+    how: str | None
+
+
 class Left(NamedTuple):
     """How long those waited who left a queue in the window, the shortest first: answered, abandoned, or on into another queue."""
 
@@ -79,25 +90,46 @@ class Left(NamedTuple):
     flowed_out_ms: list[int]
 
 
-def left(connection: sa.Connection, window: Window, scope: Scope) -> Left:
-    """By what ended the visit. One that went on in the same queue has not left it; a transfer given back is none of these."""
-    wait = (epoch_ms(VISIT.ended_at) - epoch_ms(VISIT.started_at)).label("wait_ms")
+def visits(connection: sa.Connection, window: Window, scope: Scope) -> list[Visit]:
+    """All that touch the window, of the scope's queue if it has one; in no order."""
+    touch = sa.or_(VISIT.ended_at.is_(None), VISIT.ended_at >= sa.literal(window.start_ms, Instant))
     of_queue = () if scope.task_queue_sid is None else (VISIT.task_queue_sid == scope.task_queue_sid,)
-    ended = happening.visits(window, scope).where(window.has(VISIT.ended_at), *of_queue)
-    found = Left([], [], [])
-    for row in connection.execute(
-        ended.add_columns(wait, VISIT.outcome, VISIT.with_task, VISIT.task_queue_sid, VISIT.queue_after)
-    ):
-        if row.outcome == "accepted":
-            found.answered_ms.append(row.wait_ms)
-        elif row.outcome in ("moved", "timeout") and row.queue_after is not None:
-            if row.queue_after != row.task_queue_sid:
-                found.flowed_out_ms.append(row.wait_ms)
-        elif row.outcome == "timeout" or (row.with_task and row.outcome in ("canceled", "deleted")):
-            found.abandoned_ms.append(row.wait_ms)
-    for waits_ms in found:
-        waits_ms.sort()
-    return found
+    select = happening.visits(window, scope).where(VISIT.started_at < sa.literal(window.end_ms, Instant), touch, *of_queue)
+    told = (
+        VISIT.task_sid,
+        VISIT.task_queue_sid,
+        VISIT.started_at,
+        VISIT.ended_at,
+        VISIT.outcome,
+        VISIT.with_task,
+        VISIT.queue_after,
+    )
+    rows = connection.execute(select.add_columns(*told))
+    return [Visit(row.task_sid, row.task_queue_sid, row.started_at, row.ended_at, _how(row)) for row in rows]
+
+
+def left(connection: sa.Connection, window: Window, scope: Scope) -> Left:
+    """Who left in the window, by what ended the visit."""
+    return leaving(visits(connection, window, scope), window)
+
+
+def leaving(among: Iterable[Visit], window: Window) -> Left:
+    """Of these visits, those that ended in the window."""
+    found: dict[str, list[int]] = {"answered": [], "abandoned": [], "flowed_out": []}
+    for each in among:
+        if each.how is not None and each.ended_ms is not None and window.start_ms <= each.ended_ms < window.end_ms:
+            found[each.how].append(each.ended_ms - each.started_ms)
+    return Left(*(sorted(waits_ms) for waits_ms in found.values()))
+
+
+def _how(visit: Any) -> str | None:
+    if visit.outcome == "accepted":
+        return "answered"
+    if visit.outcome in ("moved", "timeout") and visit.queue_after is not None:
+        return "flowed_out" if visit.queue_after != visit.task_queue_sid else None
+    if visit.outcome == "timeout" or (visit.with_task and visit.outcome in ("canceled", "deleted")):
+        return "abandoned"
+    return None
 
 
 def service_level(left: Left, threshold_seconds: int, short_abandon_seconds: int) -> Row:

@@ -19,7 +19,7 @@ from projector.taskrouter.callback import FUTURE_TOLERANCE_MS, Callback, Unit, o
 from projector.taskrouter.fold import Folding, State, fold, last_spans
 from projector.taskrouter.mention import Stated
 from projector.taskrouter.reservation import ReservationStatusSpan
-from projector.taskrouter.span import LONGEST_MS
+from projector.taskrouter.span import LONGEST_MS, Span
 from projector.taskrouter.text import LATEST_MS
 
 LATE_MS = 30 * 24 * 3_600_000  # Twilio keeps its events so long: nothing arrives later than that
@@ -55,17 +55,29 @@ class Refolded:
 
     def offers(self, workspace_sid: str, worker_sid: str, at_ms: int) -> list[ReservationStatusSpan]:
         """See `Source.offers`."""
-        tasks = self._present.tasks_offered(workspace_sid, worker_sid, at_ms - LONGEST_MS - LATE_MS, at_ms)
-        spans: list[ReservationStatusSpan] = []
-        for sid in tasks:
-            unit = Unit(workspace_sid, "task", sid)
-            state = self.state(unit)
-            if state is None or deleted_by(state.head, at_ms):
-                continue
-            every = (*self._closed(unit), *last_spans(state))
-            spans += [span for span in every if isinstance(span, ReservationStatusSpan) and span.worker_sid == worker_sid]
+        spans = self.offered(workspace_sid, worker_sid, at_ms, at_ms, there_at_ms=at_ms)
         lasting = [span for span in spans if _lasts(span, at_ms)]
         return sorted(lasting, key=lambda span: (span.task_sid or "", span.reservation_sid))
+
+    def offered(
+        self, workspace_sid: str, worker_sid: str, since_ms: int, until_ms: int, there_at_ms: int | None = None
+    ) -> list[ReservationStatusSpan]:
+        """A worker's reservations that may have lasted at some time between two moments; not those of tasks deleted by `there_at_ms`."""
+        spans: list[ReservationStatusSpan] = []
+        for sid in self._present.tasks_offered(workspace_sid, worker_sid, since_ms - LONGEST_MS - LATE_MS, until_ms):
+            unit = Unit(workspace_sid, "task", sid)
+            state = self.state(unit)
+            if state is None or (there_at_ms is not None and deleted_by(state.head, there_at_ms)):
+                continue
+            every = self.spans(unit)
+            spans += [span for span in every if isinstance(span, ReservationStatusSpan) and span.worker_sid == worker_sid]
+        return spans
+
+    def spans(self, unit: Unit) -> list[Span]:
+        """All spans of a unit, those that last among them."""
+        state = self.state(unit)
+        closed = [span for span in self._closed(unit) if isinstance(span, Span)]
+        return [*closed, *last_spans(state)] if state else closed
 
     def stated(self, workspace_sid: str, worker_sid: str, task_channel_sid: str, at_ms: int) -> Stated | None:
         """See `Source.stated`: of those the tables hold, the last whose callback had arrived. None later than its own time can have."""

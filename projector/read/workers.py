@@ -16,8 +16,8 @@ from projector.taskrouter.expression import Expression, matches
 
 
 def workers(present: Present, workspace_sid: str, at_ms: int) -> list[Row]:
-    """Every worker that was there, by Sid: `activity_sid` and `activity_name` (None where nobody had told), `available`, `attributes`;
-    `event_sid`: the callback that told the activity."""
+    """Every worker that was there, by Sid: `activity_sid` and `activity_name` (None where nobody had told), `available`, `since` when,
+    `attributes`; `event_sid`: the callback that told the activity."""
     w = tables.worker.c
     here = (w.workspace_sid == workspace_sid, w.first_seen_at <= sa.literal(at_ms, Instant), there(at_ms))
     found = sa.select(w.worker_sid, w.friendly_name, w.attributes, w.attributes_since).where(*here).order_by(w.worker_sid)
@@ -48,6 +48,7 @@ def _worker(row: Any, in_activity: Row, before: dict[str, str | None], at_ms: in
         "activity_sid": in_activity.get("activity_sid"),
         "activity_name": in_activity.get("activity_name_now") or in_activity.get("activity_name"),
         "available": in_activity.get("available"),
+        "since": in_activity.get("since"),
         "event_sid": in_activity.get("event_sid"),
         "attributes": row.attributes if known else before.get(row.worker_sid),
     }

@@ -1,0 +1,212 @@
+"""What each page shows: the read functions' answers at the moment, no figure made here."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from projector import tables
+from projector.api.store import Store
+from projector.board import picture
+from projector.board.seen import Seen, window_asked
+from projector.log import Log
+from projector.read import callbacks
+from projector.read import wallboard as board
+from projector.read.cumulative import Wait
+from projector.read.durations import durations
+from projector.read.happening import Scope, Window
+from projector.read.names import channels_of
+from projector.read.present import Present
+from projector.read.queue import queue as queue_at
+from projector.read.queue import tasks_of
+from projector.read.refolded import Refolded
+from projector.read.source import Source
+from projector.read.task import task as task_at
+from projector.read.timeline import timeline, timeline_known
+from projector.read.worker import worker as worker_at
+from projector.rows import Row
+from projector.taskrouter.callback import EVENT_SID, Unit
+from projector.taskrouter.span import LONGEST_MS
+from projector.taskrouter.text import EARLIEST_MS
+
+Told = dict[str, Any]
+PAGE = 25  # workers on a screen
+WAITING, LATEST, BEHIND, LEFT = 20, 12, 50, 200  # tasks, callbacks, callbacks of one worker or task, tasks that left a queue
+HOUR_MS = 3_600_000
+USUAL_MS, LONGEST_PICTURE_MS = 8 * HOUR_MS, 31 * 24 * HOUR_MS
+
+
+def wallboard(store: Store, log: Log, seen: Seen, asked: Mapping[str, str]) -> Told:
+    """Queues, workers, tasks that wait, the last callbacks, and how fresh all this is."""
+    ws, at_ms = seen.workspace_sid, seen.at_ms
+    name, activity = asked.get("worker", "").strip(), asked.get("activity", "")
+    with store.knowing_all() as now:
+        open_tasks = board.tasks_in_queues(now, ws, at_ms)
+        waiting = [row for row in open_tasks if row["waiting"]]
+        everybody = board.crew(now, ws, at_ms)
+        chosen = board.chosen(everybody, name, activity)
+        pages = max(1, -(-len(chosen) // PAGE))
+        page = min(pages, _number(asked.get("page", ""), 1))
+        return {
+            "queues": board.queues(now, ws, at_ms, open_tasks),
+            "waiting": board.described(now, ws, waiting[:WAITING], at_ms),
+            "waiting_in_all": len(waiting),
+            "activities": board.by_activity(everybody),
+            "workers_in_all": len(everybody),
+            "workers_chosen": len(chosen),
+            "workers": board.with_load(now, ws, chosen[(page - 1) * PAGE : page * PAGE], at_ms),
+            "page": page,
+            "pages": pages,
+            "name": name,
+            "activity": activity,
+            "latest": callbacks.latest(log, ws, at_ms, LATEST),
+            "fresh": board.freshness(now, seen.now_ms),
+        }
+
+
+def worker(store: Store, log: Log, seen: Seen, sid: str, asked: Mapping[str, str]) -> Told:  # noqa: ARG001 (every page is asked alike)
+    """A worker: what it does, the picture of a stretch of time, how long it was in each activity, the callbacks behind it."""
+    ws = seen.workspace_sid
+    window = window_asked(asked, seen, USUAL_MS, LONGEST_PICTURE_MS)
+    with store.knowing_all() as now:
+        today = _today(now, tables.worker, ws, sid)
+        if today is None:
+            return {"missing": f"No worker {sid} is in this workspace. Look for it on the board, by name."}
+        source = store.known(now, seen.known_ms)
+        rows = _lasted(source, "worker", ws, sid, window)
+        return {
+            "sid": sid,
+            "title": today["friendly_name"] or sid,
+            "then": worker_at(source, ws, sid, seen.at_ms),
+            "today": today,
+            "window": window,
+            "spans": rows,
+            "picture": picture.of_worker(rows, channels_of(now.today, ws, sid), window, seen),
+            "totals": _totals(now, source, Scope(ws, worker_sid=sid), window, rows),
+            "callbacks": callbacks.of_unit(source, Unit(ws, "worker", sid), seen.at_ms, BEHIND),
+            "fresh": board.freshness(now, seen.now_ms),
+        }
+
+
+def task(store: Store, log: Log, seen: Seen, sid: str, asked: Mapping[str, str]) -> Told:  # noqa: ARG001 (every page is asked alike)
+    """A task: how it stands, its way through queues and offers, the callbacks behind it."""
+    ws = seen.workspace_sid
+    with store.knowing_all() as now:
+        today = _today(now, tables.task, ws, sid)
+        if today is None:
+            return {"missing": f"No task {sid} is in this workspace. Twilio may have sent nothing about it yet."}
+        source = store.known(now, seen.known_ms)
+        whole = Window(EARLIEST_MS, seen.at_ms + 1)
+        rows = [_then(row, seen.at_ms) for row in _lasted(source, "task", ws, sid, whole)]
+        if asked.get("from") or asked.get("until"):
+            window = window_asked(asked, seen, USUAL_MS, LONGEST_PICTURE_MS)
+        else:
+            window = _whole_life(rows, seen.at_ms)
+        return {
+            "sid": sid,
+            "title": sid,
+            "then": task_at(source, ws, sid, seen.at_ms),
+            "today": today,
+            "window": window,
+            "spans": rows,
+            "picture": picture.of_task(rows, window, seen),
+            "callbacks": callbacks.of_unit(source, Unit(ws, "task", sid), seen.at_ms, BEHIND),
+            "fresh": board.freshness(now, seen.now_ms),
+        }
+
+
+def reservation(store: Store, log: Log, seen: Seen, sid: str, asked: Mapping[str, str]) -> Told:
+    """A reservation is shown with its task."""
+    c = tables.reservation.c
+    of = (
+        sa.select(c.task_sid).where(c.workspace_sid == seen.workspace_sid, c.reservation_sid == sid).order_by(c.updated_at.desc())
+    )
+    with store.looking() as connection:
+        task_sid = connection.execute(of.limit(1)).scalar()
+    if task_sid is None:
+        return {"missing": f"No reservation {sid} is in this workspace."}
+    return task(store, log, seen, task_sid, asked) | {"reservation_sid": sid}
+
+
+def queue(store: Store, log: Log, seen: Seen, sid: str, asked: Mapping[str, str]) -> Told:  # noqa: ARG001 (every page is asked alike)
+    """A queue: what waits in it, its day hour by hour, and who left it in a stretch of time: what a service level is made of."""
+    ws, at_ms = seen.workspace_sid, seen.at_ms
+    window = window_asked(asked, seen, board.LATELY_MS, LONGEST_PICTURE_MS)
+    with store.knowing_all() as now:
+        today = _today(now, tables.task_queue, ws, sid)
+        if today is None:
+            return {"missing": f"No queue {sid} is in this workspace."}
+        open_tasks = tasks_of(now, ws, sid, at_ms)
+        waiting = [row for row in open_tasks if row["waiting"]]
+        return {
+            "sid": sid,
+            "title": today["friendly_name"] or sid,
+            "today": today,
+            "then": queue_at(now, ws, sid, at_ms),
+            "waiting": board.described(now, ws, waiting[:WAITING], at_ms),
+            "waiting_in_all": len(waiting),
+            "hours": board.day(now, ws, sid, seen.hours()) if seen.hours() else [],
+            "window": window,
+            "left": board.leavers(now, ws, sid, window)[:LEFT],
+            "fresh": board.freshness(now, seen.now_ms),
+        }
+
+
+def callback(store: Store, log: Log, seen: Seen, sid: str, asked: Mapping[str, str]) -> Told:  # noqa: ARG001 (every page is asked alike)
+    """A callback as it was received."""
+    found = callbacks.one(log, seen.workspace_sid, sid) if EVENT_SID.fullmatch(sid) else None
+    if found is None:
+        return {"missing": f"No callback {sid} is in the log of this workspace."}
+    with store.knowing_all() as now:
+        return {"sid": sid, "title": found["event_type"], "callback": found, "fresh": board.freshness(now, seen.now_ms)}
+
+
+def _today(now: Present, table: sa.Table, workspace_sid: str, sid: str) -> Row | None:
+    where = (table.c.workspace_sid == workspace_sid, table.c[f"{table.name}_sid"] == sid)
+    row = now.today.execute(sa.select(table).where(*where)).mappings().first()
+    return dict(row) if row is not None else None
+
+
+def _lasted(source: Source, of: str, workspace_sid: str, sid: str, window: Window) -> list[Row]:
+    if isinstance(source, Refolded):
+        return timeline_known(source, workspace_sid, of, sid, window)
+    return timeline(source.today, workspace_sid, of, sid, window)
+
+
+def _then(row: Row, at_ms: int) -> Row:
+    """A span as it was at the moment: what ended later lasts."""
+    if row["ended_at"] is None or row["ended_at"] <= at_ms:
+        return row
+    return row | {name: None for name in ("ended_at", "outcome") if name in row}
+
+
+def _whole_life(rows: list[Row], at_ms: int) -> Window:
+    """A task from its beginning to its end, or to the moment."""
+    start_ms = min((row["started_at"] for row in rows), default=at_ms - HOUR_MS)
+    lasts = any(row["ended_at"] is None for row in rows)
+    ends = [row["ended_at"] for row in rows if row["ended_at"] is not None]
+    end_ms = at_ms if lasts or not ends else max(ends)
+    return Window(max(start_ms, end_ms - LONGEST_MS), max(end_ms, start_ms + 1000))
+
+
+def _totals(now: Present, source: Source, scope: Scope, window: Window, rows: list[Row]) -> list[Row]:
+    """Name, times and milliseconds by activity, the longest first; as it was known then, of the spans known then."""
+    names = {row["activity_sid"]: row["activity_name_now"] or row["activity_name"] for row in rows if row["kind"] == "activity"}
+    spent = _known_spent(rows, window) if isinstance(source, Refolded) else durations(now.today, window, scope, None)
+    found = [{"name": names.get(sid) or sid, "times": told.times, "total_ms": told.total_ms} for sid, told in spent.items()]
+    return sorted(found, key=lambda row: -row["total_ms"])
+
+
+def _known_spent(rows: list[Row], window: Window) -> dict[str, Wait]:
+    found: dict[str, Wait] = {}
+    for row in rows:
+        if row["kind"] == "activity" and row["activity_sid"]:
+            ended_ms = window.end_ms if row["ended_at"] is None else min(row["ended_at"], window.end_ms)
+            length = ended_ms - max(row["started_at"], window.start_ms)
+            if length > 0:
+                found[row["activity_sid"]] = Wait(1, length, length, length).and_also(found.get(row["activity_sid"]))
+    return found
+
+
+def _number(text: str, otherwise: int) -> int:
+    return max(1, int(text)) if text.isascii() and text.isdecimal() and len(text) < 9 else otherwise
