@@ -45,7 +45,7 @@ def board(store: Store, log: Log, engine: sa.Engine, login: Login | None, public
     shared, pulse = Shared(), Pulse(partial(_position, engine))
     pages.before_request(partial(_enter, login))
     pages.after_request(_guarded)
-    for filter_ in (words.duration, words.percent, words.event_type):
+    for filter_ in (words.duration, words.percent, words.short, words.event_type):
         pages.add_app_template_filter(filter_)
     serve_stream(pages, pulse)
 

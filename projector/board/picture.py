@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from projector.board.seen import Seen
-from projector.board.words import duration
+from projector.board.words import duration, local
 from projector.read.happening import Window
 from projector.read.load import steps
 from projector.rows import Row
@@ -144,7 +144,12 @@ class _Drawing:
         step = next((each for each in TICKS_MS if (end_ms - start_ms) / each <= MOST_TICKS), TICKS_MS[-1])
         midnight = self._seen.day().start_ms
         first = start_ms + (midnight - start_ms) % step
-        return [(self._across(ms, ms)[0], self._seen.clock(ms)[:-3]) for ms in range(first, end_ms, step)]
+        return [(self._across(ms, ms)[0], self._tick(ms)) for ms in range(first, end_ms, step)]
+
+    def _tick(self, ms: int) -> str:
+        """The time of day; at midnight the date."""
+        told = local(ms, self._seen.zone)
+        return f"{told:%H:%M}" if told.hour or told.minute else f"{told:%b} {told.day}"
 
 
 def _name(row: Row) -> str:

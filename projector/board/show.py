@@ -32,7 +32,7 @@ from projector.taskrouter.text import EARLIEST_MS
 Told = dict[str, Any]
 PAGE = 25  # workers on a screen
 WAITING, LATEST, BEHIND, LEFT = 20, 12, 50, 200  # tasks, callbacks, callbacks of one worker or task, tasks that left a queue
-HOUR_MS = 3_600_000
+MINUTE_MS, HOUR_MS = 60_000, 3_600_000
 USUAL_MS, LONGEST_PICTURE_MS = 8 * HOUR_MS, 31 * 24 * HOUR_MS
 
 
@@ -47,12 +47,16 @@ def wallboard(store: Store, log: Log, seen: Seen, asked: Mapping[str, str]) -> T
         chosen = board.chosen(everybody, name, activity)
         pages = max(1, -(-len(chosen) // PAGE))
         page = min(pages, _number(asked.get("page", ""), 1))
+        queues = board.queues(now, ws, at_ms, open_tasks)
         return {
-            "queues": board.queues(now, ws, at_ms, open_tasks),
+            "queues": queues,
+            "in_all": board.in_all(queues),
+            "late_ms": board.THRESHOLD_SECONDS * 1000,
             "waiting": board.described(now, ws, waiting[:WAITING], at_ms),
             "waiting_in_all": len(waiting),
             "activities": board.by_activity(everybody),
             "workers_in_all": len(everybody),
+            "available": sum(row["available"] is True for row in everybody),
             "workers_chosen": len(chosen),
             "workers": board.with_load(now, ws, chosen[(page - 1) * PAGE : page * PAGE], at_ms),
             "page": page,
@@ -67,11 +71,12 @@ def wallboard(store: Store, log: Log, seen: Seen, asked: Mapping[str, str]) -> T
 def worker(store: Store, log: Log, seen: Seen, sid: str, asked: Mapping[str, str]) -> Told:  # noqa: ARG001 (every page is asked alike)
     """A worker: what it does, the picture of a stretch of time, how long it was in each activity, the callbacks behind it."""
     ws = seen.workspace_sid
-    window = window_asked(asked, seen, USUAL_MS, LONGEST_PICTURE_MS)
     with store.knowing_all() as now:
         today = _today(now, tables.worker, ws, sid)
         if today is None:
             return {"missing": f"No worker {sid} is in this workspace. Look for it on the board, by name."}
+        age_ms = seen.at_ms - (today["created_at"] or today["first_seen_at"])
+        window = window_asked(asked, seen, min(USUAL_MS, max(MINUTE_MS, age_ms)), LONGEST_PICTURE_MS)
         source = store.known(now, seen.known_ms)
         rows = _lasted(source, "worker", ws, sid, window)
         return {
@@ -137,7 +142,9 @@ def queue(store: Store, log: Log, seen: Seen, sid: str, asked: Mapping[str, str]
         if today is None:
             return {"missing": f"No queue {sid} is in this workspace."}
         open_tasks = tasks_of(now, ws, sid, at_ms)
-        waiting = [row for row in open_tasks if row["waiting"]]
+        of_queue = [row | {"task_queue_sid": sid} for row in open_tasks]
+        waiting, working = [row for row in of_queue if row["waiting"]], [row for row in of_queue if not row["waiting"]]
+        left = board.leavers(now, ws, sid, window)
         return {
             "sid": sid,
             "title": today["friendly_name"] or sid,
@@ -145,9 +152,12 @@ def queue(store: Store, log: Log, seen: Seen, sid: str, asked: Mapping[str, str]
             "then": queue_at(now, ws, sid, at_ms),
             "waiting": board.described(now, ws, waiting[:WAITING], at_ms),
             "waiting_in_all": len(waiting),
+            "working": board.described(now, ws, working[:WAITING], at_ms),
+            "working_in_all": len(working),
             "hours": board.day(now, ws, sid, seen.hours()) if seen.hours() else [],
             "window": window,
-            "left": board.leavers(now, ws, sid, window)[:LEFT],
+            "left": left[:LEFT],
+            "left_in_all": len(left),
             "fresh": board.freshness(now, seen.now_ms),
         }
 

@@ -36,6 +36,11 @@ def clock(ms: int | None, zone: tzinfo, near_ms: int | None = None) -> str:
     return f"{told:%H:%M:%S}" if same_day else f"{told:%Y-%m-%d %H:%M:%S}"
 
 
+def short(sid: str | None) -> str:
+    """A Sid as far as a reader tells it from others: WT01522b…259d. The whole one stands beside it, in a title."""
+    return NOTHING if sid is None else sid if len(sid) <= 13 else f"{sid[:8]}…{sid[-4:]}"
+
+
 def event_type(name: str) -> str:
     """An EventType that may be anybody's text, at most so long as a line is."""
     return name if len(name) <= 60 else f"{name[:59]}…"

@@ -64,6 +64,24 @@ def _queue(sid: str, name: str | None, open_tasks: Sequence[Row], stays: Sequenc
     }
 
 
+def in_all(among: Sequence[Row]) -> Row:
+    """All queues together, as each is in `queues`; `service_level`: the ratio alone."""
+    longest = max((row for row in among if row["tasks_waiting"]), key=lambda row: row["longest_wait_ms"], default=None)
+    levels = [row["service_level"] for row in among]
+    in_time, offered = sum(each["answered_in_time"] for each in levels), sum(map(_offered, levels))
+    return {
+        "tasks_waiting": sum(row["tasks_waiting"] for row in among),
+        "longest_wait_ms": longest and longest["longest_wait_ms"],
+        "oldest_task_sid": longest and longest["oldest_task_sid"],
+        "tasks_in_progress": sum(row["tasks_in_progress"] for row in among),
+        "service_level": round(in_time / offered, 4) if offered else None,
+    }
+
+
+def _offered(level: Row) -> int:
+    return int(level["answered"] + level["abandoned"] - level["abandoned_short"])
+
+
 def _queues_there(present: Present, workspace_sid: str, at_ms: int, shown: Iterable[str]) -> list[tuple[str, str | None]]:
     """Sid and name, as it is now, of those that were spoken of by then or shown by what was in them, and not deleted."""
     c, at = tables.task_queue.c, sa.literal(at_ms, Instant)
@@ -165,4 +183,4 @@ def _waiting_at(stays: Iterable[Visit], ms: int) -> int:
     return sum(stay.started_ms <= ms and (stay.ended_ms is None or ms < stay.ended_ms) for stay in stays)
 
 
-__all__ = ["by_activity", "chosen", "crew", "day", "described", "freshness", "queues", "tasks_in_queues", "with_load"]
+__all__ = ["by_activity", "chosen", "crew", "day", "described", "freshness", "in_all", "queues", "tasks_in_queues", "with_load"]

@@ -156,7 +156,7 @@
     const plot = new uPlot({
       width: Math.max(300, place.clientWidth), height: 220, tzDate: (s) => uPlot.tzDate(new Date(s * 1000), zone),
       scales: { level: { range: [0, 100] } },
-      axes: [axis, { ...axis, values: (_, all) => all.map(minutes), size: 60 }, { ...axis, scale: "level", side: 1, values: (_, all) => all.map((each) => `${each} %`), grid: { show: false } }],
+      axes: [{ ...axis, values: (_, all) => all.map((s) => clock.format(s * 1000).slice(11, 16)) }, { ...axis, values: (_, all) => all.map(minutes), size: 60 }, { ...axis, scale: "level", side: 1, values: (_, all) => all.map((each) => `${each} %`), grid: { show: false } }],
       series: [{}, { label: "Half waited up to", stroke: tone("--load"), width: 2, value: (_, each) => minutes(each) }, { label: "90 % waited up to", stroke: tone("--away"), width: 2, value: (_, each) => minutes(each) },
         { label: "Service level", scale: "level", stroke: tone("--free"), width: 2, dash: [6, 4], value: (_, each) => each === null || each === undefined ? "–" : `${Math.round(each)} %` }],
     }, [at.map((ms) => ms / 1000), half.map((ms) => ms === null ? null : ms / 1000), most.map((ms) => ms === null ? null : ms / 1000), level.map((each) => each === null ? null : each * 100)], place);
