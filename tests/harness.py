@@ -16,7 +16,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -115,6 +115,20 @@ class Process:
             return 0, {}
         finally:
             connection.close()
+
+    def post(self, *callbacks: Parameters) -> list[int]:
+        """The answers to callbacks, posted in this order, signed."""
+        assert self.port is not None
+        found = []
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_SECONDS)
+        with closing(connection):
+            for parameters in callbacks:
+                body, headers = signed(parameters, f"http://127.0.0.1:{self.port}/callbacks")
+                connection.request("POST", "/callbacks", body, headers)
+                answer = connection.getresponse()
+                answer.read()
+                found.append(answer.status)
+        return found
 
     def signal(self, number: int) -> None:
         """A signal to the command itself, not to what it started."""
