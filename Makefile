@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 FOR ?=
 
-.PHONY: help demo test test-crash test-long bench lint format clean
+.PHONY: help demo test test-browser test-crash test-long bench lint format clean
 
 help:  ## Print this list.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -23,7 +23,14 @@ demo: .venv/ready  ## A simulated contact center posting at a projector, on this
 	@$(BIN)/projector demo $(if $(FOR),--for $(FOR))
 
 test: .venv/ready-dev  ## The whole suite, real PostgreSQL included.
-	@$(BIN)/python -m pytest -n 2 --dist worksteal
+	@$(BIN)/python -m pytest -n 2 --dist worksteal --ignore tests/browser
+
+.venv/ready-browser: .venv/ready-dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group browser
+	@touch $@
+
+test-browser: .venv/ready-browser  ## The wallboard in a real browser: the machine's Chromium, or the one that PROJECTOR_TEST_CHROMIUM names.
+	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/browser
 
 test-crash: .venv/ready-dev  ## More cycles of the crash tests: CYCLES=200 SEED=7.
 	PROJECTOR_CRASH_CYCLES=$(or $(CYCLES),200) PROJECTOR_CRASH_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -s tests/test_crash.py

@@ -65,7 +65,7 @@ class Process:
     """One command and all it starts, in a session of their own, so that they can be ended together."""
 
     def __init__(self, url: URL, *arguments: str, module: str = "projector", port: int | None = None) -> None:
-        self.port = port
+        self.port, self.database = port, url
         self._arguments = [sys.executable, "-m", module, *arguments]
         self._environment = {
             **os.environ,

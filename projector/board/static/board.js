@@ -29,6 +29,8 @@
     asking = true;
     try {
       await htmx.ajax("GET", location.pathname + location.search, { source: content, target: content, swap: "morph:innerHTML" });
+    } catch {
+      // Said already, by htmx:sendError.
     } finally {
       asking = false;
       if (askAgain) { askAgain = false; look(); }

@@ -1,0 +1,1 @@
+"""The board in a real browser: Chromium through Playwright. `make test-browser`."""
