@@ -37,6 +37,7 @@ def test_every_setting_is_read() -> None:
         "TWILIO_AUTH_TOKEN": f"{ACCOUNT}:one,{OTHER_ACCOUNT}:other, {ACCOUNT}:two",
         "PROJECTOR_WORKSPACES": " WS1, WS2,,",
         "PROJECTOR_API_KEYS": "reader:three:WS1",
+        "PROJECTOR_BOARD": "open",
         "PROJECTOR_READY_LAG_SECONDS": "2.5",
         "PROJECTOR_WEB_PROCESSES": "3",
         "PROJECTOR_ALLOW_UNSAFE": "url,durability",
@@ -51,11 +52,19 @@ def test_every_setting_is_read() -> None:
     assert config.tokens == {ACCOUNT: ("one", "two"), OTHER_ACCOUNT: ("other",)}
     assert config.workspaces == {"WS1", "WS2"}
     assert config.api_keys == {"reader": ("three", frozenset({"WS1"}))}
+    assert config.board_is_open
     assert (config.ready_lag_seconds, config.web_processes) == (2.5, 3)
     assert config.allow_unsafe == {"url", "durability"}
     for name in environment:
         assert read_config({name: environment[name]}) != read_config({}), name
     assert read_config(dict.fromkeys(SETTINGS, "  ")) == read_config({})
+
+
+def test_the_board_is_open_only_when_it_is_said_so() -> None:
+    """Anything but the two words is refused: a typing error must not open it, or close it."""
+    assert not read_config({"PROJECTOR_BOARD": "keys"}).board_is_open
+    with pytest.raises(Misconfigured, match="PROJECTOR_BOARD is 'Open'"):
+        read_config({"PROJECTOR_BOARD": "Open"})
 
 
 def test_every_setting_says_what_it_means() -> None:

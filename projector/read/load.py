@@ -32,7 +32,7 @@ def steps(timeline: Iterable[Mapping[str, Any]], window: Window) -> dict[str, li
 
 def _summed(changes: Mapping[int, int]) -> list[Step]:
     found, load, before = [], 0, 0
-    for ms in sorted(changes):
+    for ms in sorted(ms for ms, change in changes.items() if change):  # an offer that is accepted changes nothing
         if load:
             found.append(Step(before, ms, load))
         load, before = load + changes[ms], ms

@@ -47,7 +47,12 @@ class Looking:
         page.on("request", lambda request: self.asked.append(request.url))
 
     def _heard(self, kind: str, text: str) -> None:
-        away = ("Failed to load resource", "ERR_", "htmx:sendError", "Response Status Error Code 503")  # a server ended on purpose
+        away = (
+            "Failed to load resource",
+            "ERR_",
+            "htmx:sendError",
+            "Response Status Error Code 503",
+        )  # a server ended on purpose
         if kind == "error" and not any(each in text for each in away):
             self.told.append(text)
 
