@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from projector.log import Entry
 from projector.project import project
-from projector.read import cumulative, happening, performance
+from projector.read import cumulative, happening, performance, wallboard
 from projector.read.activities import activities as activities_at
 from projector.read.durations import durations
 from projector.read.find import find
@@ -58,11 +58,22 @@ WINDOWED: dict[
     "what became of tasks": lambda now, at_ms: cumulative.of_tasks(now.today, *hour(at_ms)),
     "what became of visits": lambda now, at_ms: cumulative.of_visits(now.today, *hour(at_ms)),
     "how long workers were in each activity": lambda now, at_ms: durations(now.today, *hour(at_ms)),
+    "what is open in all queues": lambda now, at_ms: wallboard.tasks_in_queues(now, WORKSPACE, at_ms),
+    "who visited queues": lambda now, at_ms: performance.visits(now.today, *hour(at_ms)),
     "how waits are spread": lambda now, at_ms: performance.spreads(now.today, *hour(at_ms)),
 }
 ALL = QUESTIONS | WINDOWED
 LOOKS = [(question, at) for question in QUESTIONS for at in MOMENTS] + [(question, BUSY) for question in WINDOWED]
-MADE = {"touched", "visit", "every_visit", "who", "spell", "every_spell", "cut"}  # by the statement itself, of what it found
+MADE = {
+    "heard",
+    "touched",
+    "visit",
+    "every_visit",
+    "who",
+    "spell",
+    "every_spell",
+    "cut",
+}  # by the statement itself, of what it found
 
 
 def hour(at_ms: int, **of: str) -> tuple[happening.Window, happening.Scope]:

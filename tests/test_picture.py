@@ -12,7 +12,7 @@ from projector.board.picture import LANE, WIDTH, of_task, of_worker
 from projector.board.seen import Seen, moment_in
 from projector.board.words import clock, duration, percent, short
 from projector.read.happening import Window
-from projector.read.load import steps
+from projector.read.steps import steps
 from tests.given import START_MS, sid
 
 NOW = START_MS + 10_000_000

@@ -6,6 +6,7 @@ from itertools import takewhile
 from typing import Any, NamedTuple
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from projector.floor.center import START_MS, Floor
@@ -174,7 +175,10 @@ def test_every_worker_is_as_it_is_read_alone(looked: Looked) -> None:
         assert known == {row["worker_sid"]: (row["activity_sid"], row["since"]) for row in activities(now, WORKSPACE, at_ms)}
         for row in wallboard.with_load(now, WORKSPACE, crew, at_ms):
             alone = worker_at(now, WORKSPACE, row["worker_sid"], at_ms)
-            assert alone is None or (row["channels"], row["reservations"]) == (alone["channels"], alone["reservations"])
+            if alone is not None:
+                reported = {"reported_available_capacity", "reported_previous_capacity", "reported_task_count"}
+                assert row["reservations"] == alone["reservations"]
+                assert [channel | dict.fromkeys(reported) for channel in alone["channels"]] == row["channels"]
             seen += len(row["reservations"])
     assert seen > 100
 
@@ -190,3 +194,27 @@ def test_a_task_that_waits_is_described(url: URL) -> None:
             open_tasks = wallboard.tasks_in_queues(now, WORKSPACE, ms(10))
             (row,) = wallboard.described(now, WORKSPACE, open_tasks, ms(10))
             assert (row["task_sid"], row["priority"], row["task_channel_unique_name"]) == (sid("WT", "a"), 7, "voice")
+
+
+def test_a_screenful_takes_as_many_looks_as_one(looked: Looked) -> None:
+    """At the end of the story, where nothing has changed since: the database is asked as often for twenty-five workers as for one."""
+    now = looked.now
+    crew = wallboard.crew(now, WORKSPACE, UNTIL_MS + 3_600_000)
+    open_tasks = wallboard.tasks_in_queues(now, WORKSPACE, UNTIL_MS + 3_600_000)
+    asked: list[str] = []
+
+    def count(*args: Any) -> None:
+        asked.append(args[2])
+
+    sa.event.listen(now.today, "before_cursor_execute", count)
+    try:
+        looks = []
+        for many in (1, len(crew)):
+            asked.clear()
+            wallboard.with_load(now, WORKSPACE, crew[:many], UNTIL_MS + 3_600_000)
+            wallboard.described(now, WORKSPACE, open_tasks[:many], UNTIL_MS + 3_600_000)
+            looks.append(len([each for each in asked if "friendly_name" not in each]))  # a name is looked up once, whoever asks
+    finally:
+        sa.event.remove(now.today, "before_cursor_execute", count)
+    assert len(crew) > 10
+    assert looks[0] == looks[1] <= 5

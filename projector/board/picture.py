@@ -11,7 +11,7 @@ from msgspec import Struct
 from projector.board.seen import Seen
 from projector.board.words import duration, local
 from projector.read.happening import Window
-from projector.read.load import steps
+from projector.read.steps import steps
 from projector.rows import Row
 
 WIDTH, LANE, GAP, AXIS = 1000, 22, 6, 18

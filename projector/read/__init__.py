@@ -21,6 +21,10 @@ One code reads both.
     occupancy.py   how busy workers were
     explained.py   the callbacks behind a figure
     timeline.py    all that lasted, of one worker or task
+    loads.py       what several workers have and can take at a moment
+    steps.py       the load of a worker's channels over time
+    callbacks.py   callbacks as the log holds them
+    wallboard.py   what a wallboard shows
     find.py        whose Sid it is
     moment.py      `projector at`
     explain.py     `projector explain`

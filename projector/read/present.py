@@ -74,12 +74,15 @@ class Present:
 
     def offers(self, workspace_sid: str, worker_sid: str, at_ms: int) -> list[ReservationStatusSpan]:
         """See `Source.offers`."""
-        of, c = {"workspace_sid": workspace_sid, "worker_sid": worker_sid}, tables.reservation.c
-        last = _of(tables.reservation, Reservation, of).where(*lasting(c.live_since, tables.RESERVATION_ENDED, at_ms))
-        p = tables.reservation_status_span_past.c
-        past = _of(tables.reservation_status_span_past, ReservationStatusSpan, of).where(
-            *lasting(p.started_at, p.ended_at, at_ms)
-        )
+        return self.offers_of_all(workspace_sid, [worker_sid], at_ms)
+
+    def offers_of_all(self, workspace_sid: str, worker_sids: Sequence[str], at_ms: int) -> list[ReservationStatusSpan]:
+        """The same of several workers, by task and Sid."""
+        of, c, p = {"workspace_sid": workspace_sid}, tables.reservation.c, tables.reservation_status_span_past.c
+        last = _of(tables.reservation, Reservation, of).where(c.worker_sid.in_(worker_sids))
+        last = last.where(*lasting(c.live_since, tables.RESERVATION_ENDED, at_ms))
+        past = _of(tables.reservation_status_span_past, ReservationStatusSpan, of).where(p.worker_sid.in_(worker_sids))
+        past = past.where(*lasting(p.started_at, p.ended_at, at_ms))
         spans = [state_of(ReservationStatusSpan, row) for row in self._rows(past.where(_not_deleted(p, at_ms)))]
         for row in self._rows(last.where(_not_deleted(c, at_ms))):
             spans += last_spans(state_of(Reservation, row))

@@ -23,7 +23,7 @@ def tasks(present: Present, workspace_sid: str, at_ms: int, task_queue_sid: str 
     takes grows with the tasks that were live then, not with the history.
     """
     folded = Refolded(present, present.position)
-    then = [_then(folded, today, at_ms) for today in _candidates(present, workspace_sid, at_ms, task_queue_sid)]
+    then = [as_it_was(folded, today, at_ms) for today in _candidates(present, workspace_sid, at_ms, task_queue_sid)]
     return [dict(row) for row in then if row is not None and shown(row, at_ms)]
 
 
@@ -33,7 +33,8 @@ def shown(task: Mapping[str, Any], at_ms: int) -> bool:
     return ended_ms is None or ended_ms > at_ms - SHOWN_AFTER_END_MS
 
 
-def _then(folded: Refolded, today: Row, at_ms: int) -> Mapping[str, Any] | None:
+def as_it_was(folded: Refolded, today: Row, at_ms: int) -> Mapping[str, Any] | None:
+    """A task (today's row) at the moment, in the columns of its table; None where it was not there."""
     if today["updated_at"] is None or today["updated_at"] > at_ms:
         return task_then(folded, today, at_ms)
     return None if today["deleted_at"] is not None and today["deleted_at"] <= at_ms else today

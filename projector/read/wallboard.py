@@ -5,20 +5,19 @@ is on the screen is looked at closely: of ten thousand workers a page's.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import sqlalchemy as sa
 
 from projector import tables
 from projector.log.entry import recorded_ms
 from projector.read.happening import Scope, Window
+from projector.read.loads import loads
 from projector.read.performance import Visit, leaving, service_level, spread, visits
 from projector.read.present import Present
 from projector.read.queue import tasks_in_queues
-from projector.read.source import Source
-from projector.read.task import task
-from projector.read.worker import worker
+from projector.read.refolded import Refolded
+from projector.read.tasks import as_it_was
 from projector.read.workers import workers
 from projector.rows import Row
 from projector.tables import Instant
@@ -144,23 +143,20 @@ def chosen(among: Iterable[Row], name: str, activity: str) -> list[Row]:
     ]
 
 
-def with_load(source: Source, workspace_sid: str, among: Iterable[Row], at_ms: int) -> list[Row]:
-    """These workers, each with its `channels` and open `reservations`: see `read.worker`."""
-    found = []
-    for row in among:
-        closely = worker(source, workspace_sid, row["worker_sid"], at_ms) or {"channels": [], "reservations": []}
-        found.append(row | {name: closely[name] for name in ("channels", "reservations")})
-    return found
+def with_load(present: Present, workspace_sid: str, among: Sequence[Row], at_ms: int) -> list[Row]:
+    """These workers, each with its `channels` and open `reservations`: see `loads`."""
+    found = loads(present, workspace_sid, [row["worker_sid"] for row in among], at_ms)
+    return [row | found[row["worker_sid"]] for row in among]
 
 
-def described(source: Source, workspace_sid: str, among: Iterable[Mapping[str, Any]], at_ms: int) -> list[Row]:
+def described(present: Present, workspace_sid: str, among: Sequence[Row], at_ms: int) -> list[Row]:
     """These tasks of `tasks_in_queues`, each with its priority, channel and attributes."""
-    told = ("priority", "task_channel_unique_name", "attributes", "workflow_name")
-    found = []
-    for row in among:
-        closely = task(source, workspace_sid, row["task_sid"], at_ms) or dict.fromkeys(told)
-        found.append(dict(row) | {name: closely[name] for name in told})
-    return found
+    told, c = ("priority", "task_channel_unique_name", "attributes", "workflow_name"), tables.task.c
+    of = sa.select(tables.task).where(c.workspace_sid == workspace_sid, c.task_sid.in_([row["task_sid"] for row in among]))
+    today = {row["task_sid"]: dict(row) for row in present.today.execute(of).mappings()}
+    folded = Refolded(present, present.position)
+    then = {sid: as_it_was(folded, row, at_ms) or dict.fromkeys(told) for sid, row in today.items()}
+    return [row | {name: then[row["task_sid"]][name] for name in told} for row in among]
 
 
 def freshness(present: Present, now_ms: int) -> Row:

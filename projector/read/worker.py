@@ -27,7 +27,7 @@ TAKES_CAPACITY = ("pending", "accepted", "wrapping")
 def worker(source: Source, workspace_sid: str, worker_sid: str, at_ms: int) -> Row | None:
     """The worker at the moment; None when nothing of it was there yet, or it was deleted.
 
-    `activity` and `attributes` are None where no callback told them by then. `channels`: see `_channel`. `reservations`: the open
+    `activity` and `attributes` are None where no callback told them by then. `channels`: see `channel`. `reservations`: the open
     ones, see `offer_row`.
     """
     unit = Unit(workspace_sid, "worker", worker_sid)
@@ -124,12 +124,12 @@ def _channels(
         stated = source.stated(workspace_sid, worker_sid, sid, at_ms)
         on_it = [offer for offer in offers if offer.task_channel_sid == sid]
         if own or stated or on_it or sid in told:
-            channel = _channel(own, cast("WorkerChannel", told.get(sid, WorkerChannel())), stated, on_it)
-            found.append({"task_channel_sid": sid, "unique_name_now": names.get(sid)} | channel)
+            told_now = channel(own, cast("WorkerChannel", told.get(sid, WorkerChannel())), stated, on_it)
+            found.append({"task_channel_sid": sid, "unique_name_now": names.get(sid)} | told_now)
     return found
 
 
-def _channel(own: ChannelSpan | None, told: WorkerChannel, stated: Any, offers: list[ReservationStatusSpan]) -> Row:
+def channel(own: ChannelSpan | None, told: WorkerChannel, stated: Any, offers: list[ReservationStatusSpan]) -> Row:
     """What a worker can take on a channel: as configured, as taken, as reported.
 
     `configured_capacity_basis`: `stated` (WorkerChannelCapacity, with any callback) stands before `updated`

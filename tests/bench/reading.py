@@ -62,9 +62,9 @@ def main(backends: tuple[str, ...], callbacks: int, calls: int) -> None:
     Console(width=120).print(table)
 
 
-def fill(url: URL, callbacks: int) -> str:
+def fill(url: URL, callbacks: int, workers: int = WORKERS, start_ms: int = START_MS) -> str:
     """A week of the floor, stored as it arrived and projected; its workspace."""
-    floor = Floor(SEED, WORKERS, callbacks / (WEEK_MS / 1000))
+    floor = Floor(SEED, workers, callbacks / (WEEK_MS / 1000), start_ms)
     with closing(open_log(url)) as log, disposing(open_engine(url)) as engine:
         coming = (Entry.of(told, "callback", sent_ms) for sent_ms, told in islice(floor.callbacks(), callbacks))
         while batch := list(islice(coming, BATCH)):
