@@ -33,7 +33,7 @@ Told = dict[str, Any]
 PAGE = 25  # workers on a screen
 WAITING, LATEST, BEHIND, LEFT = 20, 12, 50, 200  # tasks, callbacks, callbacks of one worker or task, tasks that left a queue
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
-USUAL_MS, LONGEST_PICTURE_MS = 8 * HOUR_MS, 31 * 24 * HOUR_MS
+USUAL_MS, LONGEST_PICTURE_MS = 8 * HOUR_MS, 8 * 24 * HOUR_MS  # of a picture: a week, and what two clocks may differ by
 
 
 def wallboard(store: Store, log: Log, seen: Seen, asked: Mapping[str, str]) -> Told:

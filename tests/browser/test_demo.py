@@ -208,6 +208,10 @@ def test_a_worker_is_found_while_it_is_typed_and_the_cursor_stays(demo: Demo, lo
     assert board.page.evaluate("document.activeElement.id") == "find"
     assert board.page.locator("#find").input_value() == name
     assert f"worker={name}" in board.page.url
+    board.page.go_back()
+    board.until(lambda: board.page.locator("tr[data-worker]").count() > 1)
+    assert board.page.locator("[data-slider]").is_visible()
+    board.says("Live.")
     assert board.wrongs() == []
 
 
