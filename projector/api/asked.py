@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from flask import Response, g, jsonify, request
 
+from projector import tables
 from projector.api import paging
 from projector.api.problems import Problem, invalid, not_found
 from projector.api.shapes import Row, Setting, instant
@@ -78,6 +79,13 @@ def paged(name: str, key: str, asked: paging.Asked, page: paging.Page, rows: Seq
 def missing() -> Problem:
     """Nothing is there under the URL asked for."""
     return not_found(request.path.removeprefix("/v1"))
+
+
+def refuse_unheard(connection: sa.Connection, workspace_sid: str) -> None:
+    """What is asked of a workspace that nobody ever spoke of is not empty: its Sid is wrong. Raises `Problem`."""
+    c = tables.workspace.c
+    if connection.execute(sa.select(c.workspace_sid).where(c.workspace_sid == workspace_sid)).first() is None:
+        raise missing()
 
 
 def window_asked(at_ms: int, minutes_usual: int = MINUTES) -> Window:

@@ -27,11 +27,11 @@ from projector.api.asked import (
     paged,
     readable_workspace,
     refuse_known_at,
+    refuse_unheard,
     root_url,
     when,
 )
 from projector.api.problems import Problem, invalid
-from projector.api.resources import has_workspace
 from projector.api.shapes import Json, Row, instant
 from projector.api.store import LOOK_SECONDS, Store
 from projector.log import Log, Place, Timed
@@ -87,8 +87,8 @@ def serve_events(api: Blueprint, store: Store, log: Log) -> None:
         asked, search = paging.asked(request.args), _search(store, log, readable_workspace(workspace_sid))
         page = paging.page(asked, lambda asked, limit: _found(log, search, asked, limit))
         with store.looking() as connection:  # whose first callbacks are not projected yet is there all the same
-            if not page.rows and not has_workspace(connection, workspace_sid):
-                raise missing()
+            if not page.rows:
+                refuse_unheard(connection, workspace_sid)
         return paged("events", "place", asked, page, [event(row["callback"], root_url()) for row in page.rows])
 
     @api.get("/Workspaces/<workspace_sid>/Events/<sid>", endpoint="Events/one")

@@ -67,11 +67,9 @@ class Asked:
 
     def rows(self, table: sa.Table, *where: Any, window: Window | None = None) -> list[Row]:
         """The workspace's queues, workflows or workers that were there at the moment, or at some time of a window; by Sid."""
-        start_ms, end_ms = window or Window(self.setting.at_ms, self.setting.at_ms + 1)
-        c, start, end = table.c, sa.literal(start_ms, tables.Instant), sa.literal(end_ms, tables.Instant)
-        there = (c.first_seen_at < end, sa.or_(c.deleted_at.is_(None), c.deleted_at > start))
-        select = sa.select(table).where(c.workspace_sid == self.workspace_sid, *there, *where)
-        return [dict(row) for row in self.connection.execute(select.order_by(c[f"{table.name}_sid"])).mappings()]
+        there = (window or Window(self.setting.at_ms, self.setting.at_ms + 1)).had(table)
+        select = sa.select(table).where(table.c.workspace_sid == self.workspace_sid, there, *where)
+        return [dict(row) for row in self.connection.execute(select.order_by(table.c[f"{table.name}_sid"])).mappings()]
 
     def row(self, table: sa.Table, sid: str, *, now: bool = False) -> Row:
         """The one with this Sid: that was there within the window, or, for what is counted now, at the moment. Raises `Problem`."""

@@ -17,7 +17,7 @@ from projector.api.shapes import Row, Shape
 from projector.api.wanted import Look, Wanted, wanted_queues, wanted_tasks, wanted_workers
 from projector.read.source import Source
 from projector.read.tasks import SHOWN_AFTER_END_MS
-from projector.read.then import reservation_then, task_then, thing_then, worker_then
+from projector.read.then import then
 from projector.tables import Instant
 from projector.tables.current import RESERVATION_ENDED, TASK_ENDED
 from projector.taskrouter.span import LONGEST_MS
@@ -27,7 +27,6 @@ SEVERAL = ("AssignmentStatus",)  # parameters that may be told several times
 YES, NO = ("true", "1", "yes"), ("false", "0", "no")
 
 Where: TypeAlias = sa.ColumnElement[bool]
-Then: TypeAlias = Callable[[Source, Row, int], Row | None]  # what knows, today's row, the moment → the row then
 
 
 class Filter(Struct, frozen=True):
@@ -62,7 +61,6 @@ class Resource(Struct, frozen=True):
         None  # filters that are expressions
     )
     alias: str | None = None  # a column whose value may stand for the Sid
-    then: Then | None = None  # how it was at a moment; without, as what has no history
     quiet: sa.ColumnElement[Any] | None = None  # an indexed moment, NULL like `ends`, and no earlier
     orderings: Mapping[str, Sorting] = {}  # what `Ordering` may name
     order: str = ""  # the one that stands when nothing is asked for
@@ -134,7 +132,6 @@ WORKERS = Resource(
         "ActivityName": _equal(_worker.activity_name), "Available": _truth(_activity.available, "activity_available"),
     },
     wanted=wanted_workers,
-    then=worker_then,
     orderings={"DateStatusChanged": _since(_worker.activity_since, _worker.first_seen_at, moves=True)},
 )  # fmt: skip
 TASKS = Resource(
@@ -146,7 +143,6 @@ TASKS = Resource(
     },
     TASK_ENDED,
     wanted=wanted_tasks,
-    then=task_then,
     quiet=tables.TASK_QUIET,
     # A task's VirtualStartTime is its creation, unless whoever created it said otherwise, which no callback tells.
     orderings={"DateCreated": _CREATED, "Priority": _PRIORITY, "VirtualStartTime": _CREATED},
@@ -156,13 +152,11 @@ TASKS = Resource(
 TASK_RESERVATIONS = Resource(
     "Reservations", "reservations", tables.reservation, "reservation_sid", shapes.task_reservation,
     {"ReservationStatus": _equal(_reservation.status), "WorkerSid": _equal(_reservation.worker_sid)},
-    then=reservation_then,
 )  # fmt: skip
 WORKER_RESERVATIONS = Resource(
     "Reservations", "reservations", tables.reservation, "reservation_sid", shapes.worker_reservation,
     {"ReservationStatus": _equal(_reservation.status)},
     RESERVATION_ENDED,
-    then=reservation_then,
 )  # fmt: skip
 
 WITHIN_WORKSPACE = (ACTIVITIES, TASK_CHANNELS, TASK_QUEUES, WORKFLOWS, WORKERS, TASKS)
@@ -186,24 +180,6 @@ def some(
     """Rows from where the page begins, each with its `place`; nearest first for a page that ends before one."""
     rows = order.page(_rows(resource).where(*where), asked).limit(limit)
     return [row | {"place": order.place(row)} for row in map(dict, connection.execute(rows).mappings())]
-
-
-def has_workspace(connection: sa.Connection, workspace_sid: str) -> bool:
-    """Whether anybody ever spoke of a workspace."""
-    c = tables.workspace.c
-    return connection.execute(sa.select(c.workspace_sid).where(c.workspace_sid == workspace_sid)).first() is not None
-
-
-def one_then(source: Source, resource: Resource, today: Row, at_ms: int) -> Row | None:
-    """The row as it was at the moment; None where it was not there."""
-    if resource.then is None:
-        return thing_then(source, resource.table, today, at_ms)
-    return resource.then(source, today, at_ms)
-
-
-def row_then(source: Source, at_ms: int, table: sa.Table, today: Row) -> Row | None:
-    """The same of a table's row: a queue or a worker that others are filtered by."""
-    return worker_then(source, today, at_ms) if table is tables.worker else thing_then(source, table, today, at_ms)
 
 
 def wants(parameters: Mapping[str, str], name: str) -> bool:
@@ -259,13 +235,13 @@ def then_kept(
     """Today's row → the row then, if it was there and the query asks for it."""
     filters = _filters(resource, parameters)
 
-    def then(today: Row) -> Row | None:
-        row = one_then(source, resource, today, at_ms)
+    def kept(today: Row) -> Row | None:
+        row = then(source, resource.table, today, at_ms)
         if row is None or not all(each.holds(name, parameters[name], row) for name, each in filters):
             return None
         return dict(row) | {"place": today["place"]} if all(each(row) for each in wanted) else None
 
-    return then
+    return kept
 
 
 def _filters(resource: Resource, parameters: Mapping[str, str]) -> list[tuple[str, Filter]]:

@@ -9,7 +9,17 @@ from flask import Blueprint, Response, g, jsonify, request
 
 from projector import tables
 from projector.api import paging
-from projector.api.asked import missing, moment_asked, now_ms, paged, readable_workspace, refuse_known_at, setting_of, when
+from projector.api.asked import (
+    missing,
+    moment_asked,
+    now_ms,
+    paged,
+    readable_workspace,
+    refuse_known_at,
+    refuse_unheard,
+    setting_of,
+    when,
+)
 from projector.api.beyond import serve_beyond
 from projector.api.events import serve_events
 from projector.api.login import Login
@@ -24,15 +34,12 @@ from projector.api.resources import (
     WORKSPACES,
     Resource,
     Where,
-    has_workspace,
     listed,
     listed_then,
     named,
     one,
-    one_then,
     order_asked,
     refuse_unknown,
-    row_then,
     some,
     then_kept,
     wants,
@@ -44,7 +51,7 @@ from projector.api.tabular import as_asked
 from projector.api.wanted import LOOK, Look, Wanted, kept
 from projector.errors import ProjectorError
 from projector.log import Log
-from projector.read.then import channels_then
+from projector.read.then import channels_then, then
 
 logger = logging.getLogger(__name__)
 
@@ -215,7 +222,7 @@ def _one(store: Store, resource: Resource, workspace_sid: str, sid: str, *where:
             return jsonify(resource.shape(row, setting_of(store, connection, workspace_sid, now_ms())))
     with store.knowing(known_ms) as source:
         today = one(source.today, resource, *which)
-        row = one_then(source, resource, today, at_ms) if today is not None else None
+        row = then(source, resource.table, today, at_ms) if today is not None else None
         if row is None:
             raise missing()
         return jsonify(resource.shape(row, setting_of(store, source.today, workspace_sid, at_ms)))
@@ -229,16 +236,18 @@ def _list(store: Store, resource: Resource, where: list[Where], workspace_sid: s
     refuse_known_at()
     if at_ms is None:
         with store.looking() as connection:
-            _workspace_is_there(connection, workspace_sid)
+            if workspace_sid:
+                refuse_unheard(connection, workspace_sid)
             shown = where + listed(resource, workspace_sid, parameters, now_ms())
             wanted = _wanted(resource, connection, workspace_sid, _today)
             fetch = partial(some, connection, resource, shown, order)
             page = paging.page(asked, kept(partial(_if_all, wanted), fetch, LOOK) if wanted else fetch)
             return _listed(store, resource, connection, asked, page, now_ms())
     with store.knowing_all() as source:
-        _workspace_is_there(source.today, workspace_sid)
+        if workspace_sid:
+            refuse_unheard(source.today, workspace_sid)
         shown = where + listed_then(resource, workspace_sid, parameters, at_ms)
-        wanted = _wanted(resource, source.today, workspace_sid, partial(row_then, source, at_ms))
+        wanted = _wanted(resource, source.today, workspace_sid, lambda table, today: then(source, table, today, at_ms))
         fetch = partial(some, source.today, resource, shown, order)
         page = paging.page(asked, kept(then_kept(source, resource, parameters, at_ms, wanted), fetch, 0))
         return _listed(store, resource, source.today, asked, page, at_ms)
@@ -263,9 +272,3 @@ def _listed(
     settings = {sid: setting_of(store, connection, sid, at_ms) for sid in workspaces}
     rows = [resource.shape(row, settings[row["workspace_sid"]]) for row in page.rows]
     return paged(resource.key, "place", asked, page, rows)
-
-
-def _workspace_is_there(connection: sa.Connection, workspace_sid: str) -> None:
-    """A list of one that nobody ever spoke of is no empty list: its Sid is wrong. Raises `Problem`."""
-    if workspace_sid and not has_workspace(connection, workspace_sid):
-        raise missing()

@@ -21,7 +21,6 @@ from projector.read.tasks import tasks
 from projector.read.then import thing_then
 from projector.read.workers import eligible, workers
 from projector.rows import Row
-from projector.tables import Instant
 from projector.taskrouter.expression import readable
 
 OF_ALL = ("created", "accepted", "rejected", "timed_out", "canceled", "rescinded")  # what is counted of reservations everywhere
@@ -183,8 +182,7 @@ def _activity_names(
     connection: sa.Connection, workspace_sid: str, window: Window, spent: Mapping[str, Wait]
 ) -> list[tuple[str, str | None]]:
     """The activities there were at some time of the window, and those somebody was in; by Sid, with their names as they are now."""
-    c, start, end = tables.activity.c, sa.literal(window.start_ms, Instant), sa.literal(window.end_ms, Instant)
-    there = sa.and_(c.first_seen_at < end, sa.or_(c.deleted_at.is_(None), c.deleted_at > start))
+    c, there = tables.activity.c, window.had(tables.activity)
     found = connection.execute(
         sa.select(c.activity_sid, c.friendly_name, there.label("there")).where(c.workspace_sid == workspace_sid)
     )

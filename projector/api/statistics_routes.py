@@ -10,10 +10,19 @@ from msgspec import Struct
 
 from projector import tables
 from projector.api import paging
-from projector.api.asked import missing, moment_asked, now_ms, own_url, paged, readable_workspace, refuse_known_at, setting_of
+from projector.api.asked import (
+    moment_asked,
+    now_ms,
+    own_url,
+    paged,
+    readable_workspace,
+    refuse_known_at,
+    refuse_unheard,
+    setting_of,
+)
 from projector.api.look import Asked
 from projector.api.problems import invalid
-from projector.api.resources import has_workspace, wants
+from projector.api.resources import wants
 from projector.api.shapes import Json
 from projector.api.statistics import Floor, of_queue, of_tasks, of_workers
 from projector.api.store import Store
@@ -84,8 +93,7 @@ def _asked(store: Store, present: Present, workspace_sid: str) -> Asked:
     refuse_known_at()
     at_ms = moment_asked("AsOf") or now_ms()
     setting = setting_of(store, present.today, readable_workspace(workspace_sid), at_ms)
-    if not has_workspace(present.today, workspace_sid):
-        raise missing()
+    refuse_unheard(present.today, workspace_sid)
     return Asked(present, setting, workspace_sid)
 
 

@@ -29,6 +29,11 @@ class Window(NamedTuple):
         """That a moment lies in it."""
         return sa.and_(at >= sa.literal(self.start_ms, Instant), at < sa.literal(self.end_ms, Instant))
 
+    def had(self, table: sa.Table) -> Where:
+        """That a row was there at some time of it: spoken of before its end, and not deleted by its start."""
+        c, start, end = table.c, sa.literal(self.start_ms, Instant), sa.literal(self.end_ms, Instant)
+        return sa.and_(c.first_seen_at < end, sa.or_(c.deleted_at.is_(None), c.deleted_at > start))
+
 
 class Scope(Struct, frozen=True):
     """Whose figures: a workspace's, or of a queue, workflow or worker in it; `task_channel` (Sid or unique name): of its tasks."""

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 import sqlalchemy as sa
 
 from projector import tables
-from projector.read.happening import Scope
+from projector.read.happening import Scope, Window
 from projector.read.present import Present
 from projector.rows import Row
-from projector.tables import Instant
 
 STATUSES = ("pending", "reserved", "assigned", "wrapping", "completed", "canceled")
 
@@ -60,9 +59,8 @@ def of_workers(workers: Iterable[Row], activities: Iterable[Row]) -> list[Row]:
 
 def activities(present: Present, workspace_sid: str, at_ms: int) -> list[Row]:
     """The activities that were there at the moment: activity_sid, friendly_name (as it is now)."""
-    c, now = tables.activity.c, sa.literal(at_ms, Instant)
-    there = (c.workspace_sid == workspace_sid, c.first_seen_at <= now, sa.or_(c.deleted_at.is_(None), c.deleted_at > now))
-    found = sa.select(c.activity_sid, c.friendly_name).where(*there).order_by(c.activity_sid)
+    c, there = tables.activity.c, Window(at_ms, at_ms + 1).had(tables.activity)
+    found = sa.select(c.activity_sid, c.friendly_name).where(c.workspace_sid == workspace_sid, there).order_by(c.activity_sid)
     return [dict(row) for row in present.today.execute(found).mappings()]
 
 

@@ -21,6 +21,14 @@ from projector.taskrouter.text import LATEST_MS
 Row: TypeAlias = Mapping[str, Any]
 
 
+def then(source: Source, table: sa.Table, today: Row, at_ms: int) -> Row | None:
+    """A row of any table with a Sid of its own."""
+    with_history = {tables.worker: worker_then, tables.task: task_then, tables.reservation: reservation_then}
+    if table in with_history:
+        return with_history[table](source, today, at_ms)
+    return thing_then(source, table, today, at_ms)
+
+
 def worker_then(source: Source, today: Row, at_ms: int) -> Row | None:
     """A Worker."""
     found = worker(source, today["workspace_sid"], today["worker_sid"], at_ms)
