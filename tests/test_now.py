@@ -1,0 +1,189 @@
+"""The views of the floor now and by quarter of an hour: what `projector.read` says of the same moment and window, on both databases."""
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from projector import tables
+from projector.database import disposing, open_engine
+from projector.floor.center import Floor
+from projector.floor.delivery import deliveries
+from projector.log import Entry, open_log
+from projector.project import project
+from projector.read.happening import Scope, Window
+from projector.read.performance import left, service_level
+from projector.read.present import Present, present
+from projector.read.queue import queue
+from projector.read.worker import TAKES_CAPACITY, worker
+from projector.table_sink import TableSink
+from projector.tables.intervals import INTERVAL_MS
+from projector.tables.views import view
+from tests.conftest import BACKENDS
+from tests.databases import Databases
+from tests.given import WORKSPACE, arrived, ms, reservation, sid, task, task_canceled, task_created
+from tests.given import worker as told_of_worker
+
+Row = dict[str, Any]
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def floor(request: pytest.FixtureRequest, databases: Databases) -> Iterator[Present]:
+    """Over an hour of a simulated floor, late, twice and lossy, up to the middle of a day: much of it lasts."""
+    url = databases.new(request.param)
+    center = Floor(61, workers=12, callbacks_per_second=1.5)
+    sent = deliveries(islice(center.callbacks(), 6_000), seed=61, lost=0.01)
+    log = open_log(url)
+    with disposing(open_engine(url)) as engine:
+        log.append([Entry.of(body, "callback", at_ms) for at_ms, body in sent])
+        project(log, TableSink(engine))
+        with present(engine, log) as now:
+            yield now
+    log.close()
+
+
+def rows(now: Present, name: str) -> list[Row]:
+    return [dict(row) for row in now.today.execute(sa.select(view(name))).mappings()]
+
+
+def test_worker_now_is_the_worker_at_that_moment(floor: Present) -> None:
+    """Every worker who is there, nobody else: its activity, for how long, and its reservations by status."""
+    shown = {row["worker_sid"]: row for row in rows(floor, "worker_now")}
+    loads = Counter[str]()
+    everybody = floor.today.execute(sa.select(tables.worker)).mappings().all()
+    for known in everybody:
+        at = worker(floor, known["workspace_sid"], known["worker_sid"], floor.event_ms)
+        row = shown.pop(known["worker_sid"], None)
+        if known["deleted_at"] is not None:
+            assert row is None
+            continue
+        assert row is not None
+        assert at is not None
+        activity = at["activity"] or dict.fromkeys(("activity_sid", "activity_name_now", "available", "since"))
+        assert (row["friendly_name"], row["activity_sid"]) == (at["worker_name_now"], activity["activity_sid"])
+        assert (row["activity_name"], row["available"]) == (activity["activity_name_now"], activity["available"])
+        assert row["activity_since"] == activity["since"]
+        assert row["in_activity_ms"] == (activity["since"] and floor.event_ms - activity["since"])
+        statuses = Counter(offer["status"] for offer in at["reservations"])
+        assert {status: row[status] for status in TAKES_CAPACITY} == {status: statuses[status] for status in TAKES_CAPACITY}
+        assert row["load"] == sum(not offer["ignore_capacity"] for offer in at["reservations"])
+        loads += statuses
+    assert shown == {}
+    assert loads["accepted"]
+    assert any(known["deleted_at"] for known in everybody)
+
+
+def test_queue_now_is_the_queue_at_that_moment(floor: Present) -> None:
+    """Every queue that is there: what waits, the one that waits longest, and what is in progress."""
+    shown = {row["task_queue_sid"]: row for row in rows(floor, "queue_now")}
+    for known in floor.today.execute(sa.select(tables.task_queue)).mappings():
+        at = queue(floor, known["workspace_sid"], known["task_queue_sid"], floor.event_ms)
+        row = shown.pop(known["task_queue_sid"], None)
+        assert (at is None) == (row is None)
+        if at is not None and row is not None:
+            assert row["friendly_name"] == at["task_queue_name_now"]
+            same = ("tasks_waiting", "longest_wait_ms", "tasks_in_progress")
+            assert {name: row[name] for name in same} == {name: at[name] for name in same}
+            assert row["oldest_task_sid"] == (at["oldest_task"] and at["oldest_task"]["task_sid"])
+    assert shown == {}
+    assert sum(row["tasks_waiting"] for row in rows(floor, "queue_now")) > 1
+    assert sum(row["tasks_in_progress"] for row in rows(floor, "queue_now")) > 1
+
+
+def test_queue_interval_15m_is_the_service_level_of_that_window(floor: Present) -> None:
+    """Queue by queue, over every quarter of the hour that the floor was open, the empty ones included."""
+    shown = {(row["task_queue_sid"], row["started_at"]): row for row in rows(floor, "queue_interval_15m")}
+    queues = floor.today.execute(sa.select(tables.task_queue.c.workspace_sid, tables.task_queue.c.task_queue_sid)).all()
+    p, c = view("task_queue_span").c, Counter[str]()
+    begun = floor.today.execute(sa.select(p.task_queue_sid, p.started_at)).all()
+    entered = Counter((row.task_queue_sid, row.started_at - row.started_at % INTERVAL_MS) for row in begun)
+    first_ms = min(start_ms for _, start_ms in entered)
+    quarters = range(first_ms, floor.event_ms, INTERVAL_MS)
+    assert len(quarters) > 3
+    for queue_of in queues:
+        for start_ms in quarters:
+            scope = Scope(queue_of.workspace_sid, task_queue_sid=queue_of.task_queue_sid)
+            gone = left(floor.today, Window(start_ms, min(start_ms + INTERVAL_MS, floor.event_ms + 1)), scope)
+            level = service_level(gone, 20, 5)
+            row = shown.pop((queue_of.task_queue_sid, start_ms), None)
+            if row is None:
+                assert (sum(map(len, gone)), entered[queue_of.task_queue_sid, start_ms]) == (0, 0)
+                continue
+            assert row["entered"] == entered[queue_of.task_queue_sid, start_ms]
+            same = ("answered", "abandoned", "abandoned_short", "flowed_out")
+            assert {name: row[name] for name in same} == {name: level[name] for name in same}
+            assert row["answered_in_20s"] == level["answered_in_time"]
+            assert (row["answered_wait_ms"], row["abandoned_wait_ms"]) == (sum(gone.answered_ms), sum(gone.abandoned_ms))
+            assert row["max_wait_ms"] == max((wait for waits in gone for wait in waits), default=None)
+            assert (row["service_level"] is None) == (level["offered"] is None)
+            assert row["service_level"] is None or round(row["service_level"], 4) == level["offered"]
+            c += Counter({name: level[name] for name in same})
+    assert shown == {}
+    assert all(c[name] for name in ("answered", "abandoned", "flowed_out")), c
+
+
+def test_a_quarter_counted_by_hand(url: sa.URL) -> None:
+    """Taken after exactly 20 s, taken later, given up after exactly 5 s and after 6, and one that waits: 1 of 3 in time."""
+    start = -(ms(0) % INTERVAL_MS) / 1000 + 900  # at a full quarter
+    waits = {"in time": 20, "late": 21, "short": 5, "gone": 6}
+    story = [body for name in (*waits, "waits") for body in (task_created(start, name), _entered(start, name))]
+    for name in ("in time", "late"):
+        story += [reservation("created", start + 1, name, name), reservation("accepted", start + waits[name], name, name)]
+    story += [task_canceled(start + waits[name], name) for name in ("short", "gone")]
+    with disposing(open_engine(url)) as engine:
+        log = open_log(url)
+        arrived(log, *story)
+        project(log, TableSink(engine))
+        with present(engine, log) as now:
+            (row,) = rows(now, "queue_interval_15m")
+            (of_queue,) = rows(now, "queue_now")
+            (ann,) = rows(now, "worker_now")
+        log.close()
+    counts = {"entered": 5, "answered": 2, "answered_in_20s": 1, "abandoned": 2, "abandoned_short": 1, "flowed_out": 0}
+    assert {name: row[name] for name in counts} == counts
+    assert (row["workspace_sid"], row["started_at"], row["service_level"]) == (WORKSPACE, ms(start), pytest.approx(1 / 3))
+    assert (row["answered_wait_ms"], row["abandoned_wait_ms"], row["max_wait_ms"]) == (41_000, 11_000, 21_000)
+    assert (of_queue["tasks_waiting"], of_queue["longest_wait_ms"], of_queue["tasks_in_progress"]) == (1, 21_000, 2)
+    assert (of_queue["oldest_task_sid"], ann["accepted"], ann["load"]) == (sid("WT", "waits"), 2, 2)
+
+
+def _entered(at: float, name: str) -> dict[str, str]:
+    return task("task-queue.entered", at, name, TaskAssignmentStatus="pending")
+
+
+def test_what_takes_no_capacity_is_no_load(url: sa.URL) -> None:
+    """TaskIgnoreCapacity: counted by its status, not in the load. A deleted worker is not shown."""
+    story = [
+        task_created(0), reservation("created", 1, "r1"), reservation("accepted", 2, "r1"),
+        reservation("created", 3, "r2", "other", TaskIgnoreCapacity="true"), told_of_worker("created", 0, "bob"), told_of_worker("deleted", 9, "bob"),
+    ]  # fmt: skip
+    with disposing(open_engine(url)) as engine:
+        log = open_log(url)
+        arrived(log, *story)
+        project(log, TableSink(engine))
+        with present(engine, log) as now:
+            (row,) = rows(now, "worker_now")
+        log.close()
+    assert (row["pending"], row["accepted"], row["wrapping"], row["load"]) == (1, 1, 0, 1)
+
+
+INDEXED = {"worker_now": "task", "queue_now": "task", "queue_interval_15m": "task_queue_span_past"}
+
+
+@pytest.mark.parametrize("name", INDEXED)
+def test_the_floor_of_one_workspace_is_read_by_an_index(url: sa.URL, name: str) -> None:
+    """EXPLAIN of a view filtered by workspace: no table that grows is scanned, on either database."""
+    with disposing(open_engine(url)) as engine, engine.connect() as connection:
+        explain = "EXPLAIN QUERY PLAN " if engine.dialect.name == "sqlite" else "EXPLAIN "
+        if engine.dialect.name == "postgresql":  # an empty table is scanned whatever the indexes: forbid it
+            connection.execute(sa.text("SET enable_seqscan = off"))
+        question = sa.select(view(name)).where(view(name).c.workspace_sid == "x")
+        statement = question.compile(engine, compile_kwargs={"literal_binds": True})
+        plan = [row[-1] for row in connection.exec_driver_sql(explain + str(statement))]
+    grown = ("task", "reservation", "task_queue_span_past", "following")
+    scanned = [step for step in plan if (step.startswith("SCAN ") and step.split()[1] in grown) or "Seq Scan on task" in step]
+    assert not scanned, "\n".join(plan)
+    assert any(INDEXED[name] in step and ("SEARCH" in step or "Index" in step or "Bitmap" in step) for step in plan), plan
