@@ -28,9 +28,10 @@ def worker_now() -> sa.Select[Any]:
     taken = [_one(r.live_status == status).label(status) for status in TAKES_CAPACITY]
     load = _one(sa.and_(r.ignore_capacity.is_not(sa.true()), r.live_status.in_(TAKES_CAPACITY))).label("load")
     each = sa.select(w.workspace_sid, w.worker_sid, *(nothing.label(column.name) for column in (*taken, load)))
-    offers = _of_live_tasks(r.workspace_sid, r.worker_sid, *taken, load).join(
-        reservation, sa.and_(r.workspace_sid == task.c.workspace_sid, r.task_sid == task.c.task_sid)
-    ).where(RESERVATION_ENDED.is_(None), r.worker_sid.is_not(None), _lately(r.live_since))  # fmt: skip
+    live = _live()  # and their offers by task, not by the index of their workers
+    offers = sa.select(r.workspace_sid, r.worker_sid, *taken, load).join_from(
+        live, reservation, sa.and_(r.workspace_sid == live.c.workspace_sid, r.task_sid == live.c.task_sid)
+    ).where(RESERVATION_ENDED.is_(None), sa.func.coalesce(r.worker_sid, "") != "", _lately(r.live_since))  # fmt: skip
     has = sa.union_all(each, offers).subquery("has").c
     counts = [sa.cast(sa.func.sum(has[column.name]), sa.BigInteger).label(column.name) for column in (*taken, load)]
     of = sa.select(has.workspace_sid, has.worker_sid, *counts).group_by(has.workspace_sid, has.worker_sid).subquery("of").c
@@ -46,13 +47,13 @@ def worker_now() -> sa.Select[Any]:
 
 def queue_now() -> sa.Select[Any]:
     """Each queue: what waits in it, and what is in progress out of it."""
-    q, t = task_queue.c, task.c
+    q, t = task_queue.c, _live().c
     no, waits = sa.literal_column("0", sa.BigInteger), t.visit_ended_at.is_(None)
     each = sa.select(
         q.workspace_sid, q.task_queue_sid, sa.cast(sa.null(), sa.Text).label("task_sid"),
         sa.cast(sa.null(), sa.BigInteger).label("since_ms"), no.label("waiting"), no.label("in_progress"),
     )  # fmt: skip
-    visits = _of_live_tasks(
+    visits = sa.select(
         t.workspace_sid, t.visit_queue_sid, t.task_sid, epoch_ms(t.visit_since), _one(waits),
         _one(sa.and_(sa.not_(waits), t.live_status.in_(IN_PROGRESS))),
     ).where(_lately(t.visit_since))  # fmt: skip
@@ -77,10 +78,12 @@ def queue_now() -> sa.Select[Any]:
     )  # fmt: skip
 
 
-def _of_live_tasks(*columns: Any) -> sa.Select[Any]:
-    """From the tasks that live, workspace by workspace: a range each of `ix_task_quiet`."""
-    live = sa.and_(task.c.workspace_sid == workspace.c.workspace_sid, TASK_QUIET.is_(None))
-    return sa.select(*columns).select_from(workspace).join(task, live)
+def _live() -> Any:
+    """The tasks that live, workspace by workspace: a range each of `ix_task_quiet`; SQLite has to be told to begin with them."""
+    c = task.c
+    told = (c.workspace_sid, c.task_sid, c.live_status, c.visit_queue_sid, c.visit_since, c.visit_ended_at)
+    each = sa.select(*told).where(c.workspace_sid.in_(sa.select(workspace.c.workspace_sid)), TASK_QUIET.is_(None))
+    return each.cte("live").prefix_with("MATERIALIZED", dialect="sqlite")
 
 
 def _lately(since: Any) -> Any:

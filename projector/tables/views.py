@@ -130,10 +130,11 @@ def view(name: str) -> sa.Table:
 
 
 def make_views(connection: sa.Connection, *, replace: bool = False) -> None:
-    """Create every view of this release; none may be there yet, unless they are to be replaced (PostgreSQL): grants stay then."""
+    """Create every view of this release; none may be there yet, unless they are to be replaced (PostgreSQL): grants and comments stay
+    then."""
     for name, (select, *_) in VIEWS.items():
         connection.execute(CreateView(select(connection.dialect.name), name, metadata=sa.MetaData(), or_replace=replace))
-        if connection.dialect.supports_comments:
+        if connection.dialect.supports_comments and not replace:
             comment_on_view(connection, view(name))
 
 
