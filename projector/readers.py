@@ -1,7 +1,7 @@
 """The role that may read schema `reporting` on PostgreSQL: made where it is missing, given what it needs to read and nothing else.
 
 A role is the cluster's, not the database's: another database's migration may make it at the same moment, and often only an
-administrator may make one. Without it everything works, and `missing_reader` says what to run.
+administrator may make one. Without it everything works, and `nobody_reads` says what to run.
 """
 
 from collections.abc import Sequence
@@ -10,8 +10,10 @@ from typing import Any
 import psycopg
 import sqlalchemy as sa
 from psycopg.sql import SQL, Identifier
+from sqlalchemy.engine import URL
 
 from projector.access import reading
+from projector.database import disposing, open_engine
 from projector.tables.reporting import SCHEMA, reporting_there
 
 READER = "projector_reader"
@@ -29,7 +31,7 @@ def make_reader(engine: sa.Engine) -> None:
         except (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
             pass  # another database's migration was faster
         except psycopg.errors.InsufficientPrivilege:
-            pass  # `missing_reader` says so
+            pass  # `nobody_reads` says so
 
 
 def let_read(connection: sa.Connection, made: Sequence[str] = ()) -> None:
@@ -47,11 +49,11 @@ def let_read(connection: sa.Connection, made: Sequence[str] = ()) -> None:
         driver.execute(SQL("GRANT SELECT ON {} TO {}").format(views, Identifier(READER)))
 
 
-def missing_reader(engine: sa.Engine) -> str | None:
+def nobody_reads(url: URL) -> str | None:
     """What to run, where there is no such role; None where there is one, or where nobody needs one."""
-    if engine.dialect.name != "postgresql":
+    if url.get_backend_name() != "postgresql":
         return None
-    with reading(engine) as connection:
+    with disposing(open_engine(url)) as engine, reading(engine) as connection:
         if _is_there(connection.connection.driver_connection) or not reporting_there(connection):
             return None
     return (
