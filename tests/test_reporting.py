@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 from psycopg.sql import SQL, Identifier, Literal
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import URL
 
 from projector import readers
@@ -224,19 +225,19 @@ def test_every_view_and_column_says_what_it_is(floor: URL) -> None:
 
 
 def test_every_view_is_a_barrier_of_the_type_it_shows(floor: URL) -> None:
-    """`security_barrier` on each; and no column changed its type on the way."""
+    """`security_barrier` on each; and every column has the type that the metadata and the page of the data model say."""
     with owner(floor) as connection:
         options = connection.execute(
             "SELECT relname, reloptions FROM pg_class WHERE relnamespace = 'reporting'::regnamespace AND relkind = 'v'"
         )
         assert dict(options.fetchall()) == {key: ["security_barrier=true"] for key in VIEWS}
-        types = """
-        SELECT r.table_name, r.column_name, r.data_type, h.data_type FROM information_schema.columns r
-        JOIN information_schema.columns h USING (table_name, column_name) WHERE r.table_schema = 'reporting' AND h.table_schema = 'public'
-        """
-        rows = connection.execute(types).fetchall()
-    assert len(rows) == sum(len(view.c) for view in reporting().values())
-    assert [row for row in rows if row[2] != row[3]] == []
+        types = "SELECT attrelid::regclass::text, attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = ANY(%s::regclass[])"
+        rows = connection.execute(types, ([f"reporting.{name}" for name in VIEWS],)).fetchall()
+    assert sorted(rows) == sorted(
+        (f"reporting.{view.name}", column.name, column.type.compile(postgresql.dialect()).partition(" COLLATE")[0].lower())
+        for view in reporting().values()
+        for column in view.c
+    )
 
 
 # What stays

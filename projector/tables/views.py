@@ -124,8 +124,8 @@ def view(name: str) -> sa.Table:
     select, comment, told = VIEWS[name]
     past = metadata.tables.get(f"{name}_past")
     means = {each.name: each for each in (*(() if past is None else past.c), *told)}
-    shown = [(each, means[each.name]) for each in select("sqlite").selected_columns]
-    columns = [sa.Column(each.name, each.type, comment=mean.comment, info=mean.info) for each, mean in shown]
+    shown = [means[each.name] for each in select("sqlite").selected_columns]
+    columns = [sa.Column(each.name, each.type, comment=each.comment, info=each.info) for each in shown]
     return sa.Table(name, sa.MetaData(), *columns, comment=comment)
 
 
