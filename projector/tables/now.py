@@ -29,7 +29,7 @@ def worker_now() -> sa.Select[Any]:
     load = _one(sa.and_(r.ignore_capacity.is_not(sa.true()), r.live_status.in_(TAKES_CAPACITY))).label("load")
     each = sa.select(w.workspace_sid, w.worker_sid, *(nothing.label(column.name) for column in (*taken, load)))
     live = _live()  # and their offers by task, not by the index of their workers
-    offers = sa.select(r.workspace_sid, r.worker_sid, *taken, load).join_from(
+    offers = sa.select(live.c.workspace_sid, r.worker_sid, *taken, load).join_from(
         live, reservation, sa.and_(r.workspace_sid == live.c.workspace_sid, r.task_sid == live.c.task_sid)
     ).where(RESERVATION_ENDED.is_(None), sa.func.coalesce(r.worker_sid, "") != "", _lately(r.live_since))  # fmt: skip
     has = sa.union_all(each, offers).subquery("has").c
