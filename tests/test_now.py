@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from projector import tables
 from projector.database import disposing, open_engine
@@ -26,6 +28,8 @@ from tests.conftest import BACKENDS
 from tests.databases import Databases
 from tests.given import WORKSPACE, arrived, ms, reservation, sid, task, task_canceled, task_created
 from tests.given import worker as told_of_worker
+from tests.histories import arrivals, histories
+from tests.test_views import HISTORIES, Store, opened
 
 Row = dict[str, Any]
 
@@ -45,82 +49,118 @@ def floor(request: pytest.FixtureRequest, databases: Databases) -> Iterator[Pres
     log.close()
 
 
-def rows(now: Present, name: str) -> list[Row]:
-    return [dict(row) for row in now.today.execute(sa.select(view(name))).mappings()]
+@pytest.fixture
+def shared(request: pytest.FixtureRequest, databases: Databases) -> Iterator[Store]:
+    """One for all examples of a property: each lives in a workspace of its own."""
+    yield from opened(databases.new(request.param))
 
 
-def test_worker_now_is_the_worker_at_that_moment(floor: Present) -> None:
-    """Every worker who is there, nobody else: its activity, for how long, and its reservations by status."""
-    shown = {row["worker_sid"]: row for row in rows(floor, "worker_now")}
+def rows(now: Present, name: str, workspace: str = WORKSPACE) -> list[Row]:
+    select = sa.select(view(name)).where(view(name).c.workspace_sid == workspace)
+    return [dict(row) for row in now.today.execute(select).mappings()]
+
+
+def test_over_a_simulated_floor_the_views_are_what_is_read(floor: Present) -> None:
+    """Every worker, every queue, every quarter of over an hour, much of it still going on."""
+    (workspace,) = floor.today.execute(sa.select(tables.workspace.c.workspace_sid)).scalars()
+    loads, waits, left_as = workers_are(floor, workspace), queues_are(floor, workspace), quarters_are(floor, workspace)
+    assert loads["accepted"]
+    assert waits["tasks_waiting"] > 1
+    assert waits["tasks_in_progress"] > 1
+    assert all(left_as[name] for name in ("answered", "abandoned", "flowed_out")), left_as
+
+
+@pytest.mark.parametrize("shared", BACKENDS, indirect=True)
+@settings(max_examples=HISTORIES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_over_random_histories_the_views_are_what_is_read(shared: Store, data: st.DataObject) -> None:
+    """Shuffled and duplicated, with ties, contradictions and deletions."""
+    workspace = f"WS{shared.log.end():032x}"
+    history = data.draw(histories(max_size=20))
+    bodies = [[body | {"WorkspaceSid": workspace} for body in batch] for batch in data.draw(arrivals(history))]
+    shared.take(([Entry.of(body, "callback", ms(3600)) for body in batch] for batch in bodies), page=500)
+    with present(shared.engine, shared.log) as now:
+        workers_are(now, workspace)
+        queues_are(now, workspace)
+        if not deleted_before_it_waited(now, workspace):
+            quarters_are(now, workspace)
+
+
+def deleted_before_it_waited(now: Present, workspace: str) -> bool:
+    """Whether a task's deletion is stamped before it last waited: a window of `projector.read` that begins later does not look at it,
+    the spans and the views keep what was told."""
+    c = tables.task.c
+    of = sa.select(c.visit_since, c.visit_ended_at, sa.type_coerce(tables.TASK_QUIET, tables.Instant).label("quiet")).where(
+        c.workspace_sid == workspace, c.deleted_at.is_not(None)
+    )
+    return any(max(row.visit_since or 0, row.visit_ended_at or 0) > row.quiet for row in now.today.execute(of))
+
+
+def workers_are(now: Present, workspace: str) -> Counter[str]:
+    """Every worker who is there, nobody else: its activity, for how long, and its reservations by status, which are counted."""
+    shown = {row["worker_sid"]: row for row in rows(now, "worker_now", workspace)}
     loads = Counter[str]()
-    for known in floor.today.execute(sa.select(tables.worker)).mappings():
-        at = worker(floor, known["workspace_sid"], known["worker_sid"], floor.event_ms)
+    for known in now.today.execute(sa.select(tables.worker).where(tables.worker.c.workspace_sid == workspace)).mappings():
         row = shown.pop(known["worker_sid"], None)
-        if known["deleted_at"] is not None:
-            assert row is None
+        assert (row is None) == (known["deleted_at"] is not None)
+        if row is None:
             continue
-        assert row is not None
-        assert at is not None
-        activity = at["activity"] or dict.fromkeys(("activity_sid", "activity_name_now", "available", "since"))
-        assert (row["friendly_name"], row["activity_sid"]) == (at["worker_name_now"], activity["activity_sid"])
-        assert (row["activity_name"], row["available"]) == (activity["activity_name_now"], activity["available"])
-        assert row["activity_since"] == activity["since"]
-        assert row["in_activity_ms"] == (activity["since"] and floor.event_ms - activity["since"])
+        at = worker(now, workspace, known["worker_sid"], now.event_ms) or {"activity": None, "reservations": []}  # only mentioned
+        activity = at["activity"] or dict.fromkeys(("activity_sid", "activity_name", "activity_name_now", "available", "since"))
+        assert (row["friendly_name"], row["activity_sid"]) == (known["friendly_name"], activity["activity_sid"])
+        named_now, named_then = activity["activity_name_now"], activity["activity_name"]
+        assert row["activity_name"] == (named_then if named_now is None else named_now)
+        assert (row["available"], row["activity_since"]) == (activity["available"], activity["since"])
+        assert row["in_activity_ms"] == (activity["since"] and now.event_ms - activity["since"])
         statuses = Counter(offer["status"] for offer in at["reservations"])
         assert {status: row[status] for status in TAKES_CAPACITY} == {status: statuses[status] for status in TAKES_CAPACITY}
         assert row["load"] == sum(not offer["ignore_capacity"] for offer in at["reservations"])
         loads += statuses
     assert shown == {}
-    assert loads["accepted"]
+    return loads
 
 
-def test_queue_now_is_the_queue_at_that_moment(floor: Present) -> None:
-    """Every queue that is there: what waits, the one that waits longest, and what is in progress."""
-    shown = {row["task_queue_sid"]: row for row in rows(floor, "queue_now")}
-    for known in floor.today.execute(sa.select(tables.task_queue)).mappings():
-        at = queue(floor, known["workspace_sid"], known["task_queue_sid"], floor.event_ms)
+def queues_are(now: Present, workspace: str) -> Counter[str]:
+    """Every queue that is there: what waits, the one that waits longest, and what is in progress; the sums."""
+    shown = {row["task_queue_sid"]: row for row in rows(now, "queue_now", workspace)}
+    sums, same = Counter[str](), ("tasks_waiting", "longest_wait_ms", "tasks_in_progress")
+    for known in now.today.execute(sa.select(tables.task_queue).where(tables.task_queue.c.workspace_sid == workspace)).mappings():
+        at = queue(now, workspace, known["task_queue_sid"], now.event_ms)
         row = shown.pop(known["task_queue_sid"], None)
         assert (at is None) == (row is None)
         if at is not None and row is not None:
             assert row["friendly_name"] == at["task_queue_name_now"]
-            same = ("tasks_waiting", "longest_wait_ms", "tasks_in_progress")
             assert {name: row[name] for name in same} == {name: at[name] for name in same}
             assert row["oldest_task_sid"] == (at["oldest_task"] and at["oldest_task"]["task_sid"])
+            sums += Counter({name: row[name] or 0 for name in same})
     assert shown == {}
-    assert sum(row["tasks_waiting"] for row in rows(floor, "queue_now")) > 1
-    assert sum(row["tasks_in_progress"] for row in rows(floor, "queue_now")) > 1
+    return sums
 
 
-def test_queue_interval_15m_is_the_service_level_of_that_window(floor: Present) -> None:
-    """Queue by queue, over every quarter of the hour that the floor was open, the empty ones included."""
-    shown = {(row["task_queue_sid"], row["started_at"]): row for row in rows(floor, "queue_interval_15m")}
-    queues = floor.today.execute(sa.select(tables.task_queue.c.workspace_sid, tables.task_queue.c.task_queue_sid)).all()
-    p, c = view("task_queue_span").c, Counter[str]()
-    begun = floor.today.execute(sa.select(p.task_queue_sid, p.started_at)).all()
-    entered = Counter((row.task_queue_sid, row.started_at - row.started_at % INTERVAL_MS) for row in begun)
-    first_ms = min(start_ms for _, start_ms in entered)
-    quarters = range(first_ms, floor.event_ms, INTERVAL_MS)
-    assert len(quarters) > 3
-    for queue_of in queues:
-        for start_ms in quarters:
-            scope = Scope(queue_of.workspace_sid, task_queue_sid=queue_of.task_queue_sid)
-            gone = left(floor.today, Window(start_ms, min(start_ms + INTERVAL_MS, floor.event_ms + 1)), scope)
-            level = service_level(gone, 20, 5)
-            row = shown.pop((queue_of.task_queue_sid, start_ms), None)
+def quarters_are(now: Present, workspace: str) -> Counter[str]:
+    """Queue by queue, over every quarter of an hour since the first entry, the empty ones included; the sums."""
+    shown = {(row["task_queue_sid"], row["started_at"]): row for row in rows(now, "queue_interval_15m", workspace)}
+    visits = rows(now, "task_queue_span", workspace)
+    entered = Counter((row["task_queue_sid"], row["started_at"] - row["started_at"] % INTERVAL_MS) for row in visits)
+    sums, same = Counter[str](), ("answered", "abandoned", "abandoned_short", "flowed_out")
+    first_ms = min((start_ms for _, start_ms in entered), default=now.event_ms)
+    for of in {row["task_queue_sid"] for row in visits}:
+        for start_ms in range(first_ms, now.event_ms + 1, INTERVAL_MS):
+            gone = left(now.today, Window(start_ms, start_ms + INTERVAL_MS), Scope(workspace, task_queue_sid=of))
+            level, row = service_level(gone, 20, 5), shown.pop((of, start_ms), None)
             if row is None:
-                assert (sum(map(len, gone)), entered[queue_of.task_queue_sid, start_ms]) == (0, 0)
+                assert (sum(map(len, gone)), entered[of, start_ms]) == (0, 0)
                 continue
-            assert row["entered"] == entered[queue_of.task_queue_sid, start_ms]
-            same = ("answered", "abandoned", "abandoned_short", "flowed_out")
+            assert row["entered"] == entered[of, start_ms]
             assert {name: row[name] for name in same} == {name: level[name] for name in same}
             assert row["answered_in_20s"] == level["answered_in_time"]
             assert (row["answered_wait_ms"], row["abandoned_wait_ms"]) == (sum(gone.answered_ms), sum(gone.abandoned_ms))
             assert row["max_wait_ms"] == max((wait for waits in gone for wait in waits), default=None)
             assert (row["service_level"] is None) == (level["offered"] is None)
             assert row["service_level"] is None or round(row["service_level"], 4) == level["offered"]
-            c += Counter({name: level[name] for name in same})
+            sums += Counter({name: level[name] for name in same})
     assert shown == {}
-    assert all(c[name] for name in ("answered", "abandoned", "flowed_out")), c
+    return sums
 
 
 def test_a_quarter_counted_by_hand(url: sa.URL) -> None:
