@@ -34,7 +34,7 @@ from tests.test_views import HISTORIES, Store, opened
 Row = dict[str, Any]
 
 
-@pytest.fixture(scope="module", params=BACKENDS)
+@pytest.fixture(params=BACKENDS)
 def floor(request: pytest.FixtureRequest, databases: Databases) -> Iterator[Present]:
     """Over an hour of a simulated floor, late, twice and lossy, up to the middle of a day: much of it lasts."""
     url = databases.new(request.param)
@@ -190,6 +190,28 @@ def test_a_quarter_counted_by_hand(url: sa.URL) -> None:
 
 def _entered(at: float, name: str) -> dict[str, str]:
     return task("task-queue.entered", at, name, TaskAssignmentStatus="pending")
+
+
+def test_a_transfer_given_back_is_no_departure(url: sa.URL) -> None:
+    """It entered the second queue and was withdrawn there: neither answered nor abandoned nor gone on, even when the task is canceled later."""
+    second = {"TaskQueueSid": sid("WQ", "second"), "TaskQueueName": "Second"}
+    pending, assigned = {"TaskAssignmentStatus": "pending"}, {"TaskAssignmentStatus": "assigned"}
+    story = [
+        task_created(0), _entered(0, "t"), reservation("created", 1), reservation("accepted", 2),
+        task("task.transfer-initiated", 3, **pending, **second), task("task-queue.entered", 3, **pending, **second),
+        task("task.transfer-canceled", 9, **assigned, **second), task_canceled(20, **second),
+    ]  # fmt: skip
+    with disposing(open_engine(url)) as engine:
+        log = open_log(url)
+        arrived(log, *story)
+        project(log, TableSink(engine))
+        with present(engine, log) as now:
+            counts = {row["task_queue_sid"]: row for row in rows(now, "queue_interval_15m")}
+            quarters_are(now, WORKSPACE)
+        log.close()
+    first, other = counts[sid("WQ", "support")], counts[second["TaskQueueSid"]]
+    assert (first["entered"], first["answered"]) == (1, 1)
+    assert [other[name] for name in ("entered", "answered", "abandoned", "flowed_out", "max_wait_ms")] == [1, 0, 0, 0, None]
 
 
 def test_what_takes_no_capacity_is_no_load(url: sa.URL) -> None:

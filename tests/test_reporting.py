@@ -1,6 +1,7 @@
 """Schema `reporting`: whoever reads sees the workspaces granted to them, and people only where the grant says so. On real PostgreSQL."""
 
 import json
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -141,6 +142,19 @@ def test_a_function_of_the_reader_s_never_sees_what_is_not_granted(reader: Reade
     assert not [message for message in heard if OTHERS in message or CANARY in message]
 
 
+def test_errors_and_statistics_tell_nothing_of_what_is_not_granted(reader: Reader) -> None:
+    """A cast that fails quotes a row of one's own; the planner's statistics of the tables are not the reader's to see."""
+    with reader.grant(MINE).connect() as connection:
+        with pytest.raises(psycopg.errors.InvalidTextRepresentation) as told:
+            connection.execute("SELECT count(*) FROM reporting.worker WHERE workspace_sid::integer = 1")
+        assert MINE in str(told.value)
+        hidden = connection.execute("SELECT count(friendly_name::integer) FROM reporting.worker").fetchall()
+        assert hidden == [{"count": 0}]
+        for catalog in ("pg_stats", "pg_stats_ext", "pg_stats_ext_exprs"):
+            asked = SQL("SELECT * FROM {} WHERE schemaname IN ('public', 'reporting', 'log')").format(Identifier(catalog))
+            assert connection.execute(asked).fetchall() == []
+
+
 def test_no_setting_of_the_session_shows_more(reader: Reader) -> None:
     """Every setting a reader may change, set to everything it can be or to a role that sees all: the same workspace is seen."""
     tried = 0
@@ -252,6 +266,34 @@ def test_grants_stay_when_tables_are_rebuilt(fresh: URL) -> None:
         assert workspaces(before) == {MINE}
     test_every_view_and_column_says_what_it_is(fresh)
     test_every_view_is_a_barrier_of_the_type_it_shows(fresh)
+
+
+def test_a_rebuild_beside_readers(fresh: URL) -> None:
+    """Who reads meanwhile sees the same rows all the time, without an error: the swap waits for them, or they for it."""
+    stop, looks, wrong = threading.Event(), [], []
+    with a_reader(fresh) as reader:
+        names = ("worker", "worker_activity_span", "queue_interval_15m", "worker_now")
+        before = _in_any_order(reader.grant(MINE).rows(names))
+
+        def look() -> None:
+            while not stop.is_set():
+                try:
+                    looks.append(seen := _in_any_order(reader.rows(names)))
+                    wrong.extend([] if seen == before else [seen])
+                except psycopg.Error as error:
+                    wrong.append(error)
+
+        with ThreadPoolExecutor(2) as pool:
+            looking = [pool.submit(look) for _ in range(2)]
+            try:
+                for _ in range(3):
+                    rebuild(fresh)
+            finally:
+                stop.set()
+            for each in looking:
+                each.result()
+    assert wrong == []
+    assert len(looks) > 10
 
 
 def test_grants_stay_when_views_are_made_anew(fresh: URL) -> None:
