@@ -148,13 +148,19 @@ WHERE f.contype = 'f' AND t.relnamespace = current_schema()::regnamespace AND t.
 
 
 def _lock(driver: Any) -> None:
-    """Everything at once: first what keeps vacuum away, which is asked to give way, then what keeps readers away, for a moment."""
+    """Everything at once: first what keeps vacuum away, which is asked to give way, then what keeps readers away, for a moment.
+
+    Readers of schema `reporting` come to the tables by its views, so these go first, by a change that is none: LOCK would take the tables
+    beneath each along, and who has just come to another view would wait for them, and we for it.
+    """
     old = [Identifier(name) for name in (tables.projection.name, *(table.name for table in tables.FOLDED))]
     fresh = [Identifier(SCHEMA, table.name) for table in tables.FOLDED]
-    views = [*(Identifier(name) for name in VIEWS), *(Identifier(REPORTING, name) for name in reporting())]
+    views = [Identifier(name) for name in VIEWS]
     driver.execute(SQL("SET LOCAL lock_timeout = {}").format(YIELD_TIMEOUT_MS))
     driver.execute(SQL("LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE").format(SQL(", ").join([*old, *fresh])))
     driver.execute(SQL("SET LOCAL lock_timeout = {}").format(LOCK_TIMEOUT_MS))
+    for name in reporting():
+        driver.execute(SQL("ALTER VIEW {} SET (security_barrier)").format(Identifier(REPORTING, name)))
     driver.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(SQL(", ").join([*old, *fresh, *views])))
 
 
