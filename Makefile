@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 FOR ?=
 
-.PHONY: help demo test test-crash test-long bench docs lint format clean
+.PHONY: help demo test test-crash test-long bench lint format clean
 
 help:  ## Print this list.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -35,6 +35,7 @@ test-long: .venv/ready-dev  ## The laws over many more histories: HISTORIES=1000
 bench: .venv/ready-dev  ## The benchmarks, on both databases: ONLY="P1 P2" ROUNDS=5 JSON=bench.json.
 	@$(BIN)/python -m tests.bench $(ONLY) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(JSON),--json $(JSON))
 
+.PHONY: docs
 docs: .venv/ready  ## docs/tables.md anew, from the tables' metadata.
 	$(BIN)/python -m projector.tables.document > docs/tables.md
 
