@@ -42,6 +42,10 @@ test-long: .venv/ready-dev  ## The laws over many more histories: HISTORIES=1000
 bench: .venv/ready-dev  ## The benchmarks, on both databases: ONLY="P1 P2" ROUNDS=5 JSON=bench.json.
 	@$(BIN)/python -m tests.bench $(ONLY) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(JSON),--json $(JSON))
 
+.PHONY: docs
+docs: .venv/ready  ## docs/tables.md anew, from the tables' metadata.
+	$(BIN)/python -m projector.tables.document > docs/tables.md
+
 lint: .venv/ready-dev  ## Style, types, and that imports go one way.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

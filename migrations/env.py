@@ -7,6 +7,7 @@ from alembic.autogenerate.api import AutogenContext
 
 from projector import tables
 from projector.log import schema
+from projector.tables.reporting import grants
 
 
 def render_item(kind: str, item: object, autogen: AutogenContext) -> str | Literal[False]:
@@ -20,7 +21,7 @@ def render_item(kind: str, item: object, autogen: AutogenContext) -> str | Liter
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=[tables.metadata, schema.metadata],
+    target_metadata=[tables.metadata, schema.metadata, grants],
     include_schemas=True,
     render_item=render_item,
 )

@@ -116,10 +116,12 @@ def migrate(revision: str) -> None:
     Example: projector migrate
     """
     from projector.migrate import migrate as bring
+    from projector.readers import nobody_reads
     from projector.status import is_rebuild_due
 
     url = _config().database_url
     said = {"revision": bring(url, revision)}
+    said |= {"reporting": trouble} if (trouble := nobody_reads(url)) else {}
     say(said | ({"rebuild_due": True, "next": "projector rebuild"} if said["revision"] and is_rebuild_due(url) else {}))
 
 

@@ -22,7 +22,9 @@ from projector.database import disposing, open_engine
 from projector.errors import NotMigrated
 from projector.grants import give, held
 from projector.log.open import log_path
+from projector.readers import let_read, make_reader
 from projector.revision import current_revision
+from projector.tables.reporting import SCHEMA, drop_reporting, make_reporting, reporting, reporting_there
 from projector.tables.views import VIEWS, drop_views, make_views
 
 LOCK = 0x70726F6A  # "proj"
@@ -30,21 +32,29 @@ LOCK = 0x70726F6A  # "proj"
 
 def migrate(url: URL, revision: str = "head") -> str | None:
     """Bring the database to a revision (`head`, `base`, a number); return the one it is at."""
+    with disposing(migration_engine(url)) as engine:
+        if engine.dialect.name == "postgresql":
+            make_reader(engine)
+        with writing(engine) as connection:
+            return _bring(connection, revision)
+
+
+def _bring(connection: sa.Connection, revision: str) -> str | None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
     alembic = alembic_config()
-    with disposing(migration_engine(url)) as engine, writing(engine) as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
-        alembic.attributes["connection"] = connection
-        current = current_revision(connection)
-        known = {script.revision for script in ScriptDirectory.from_config(alembic).walk_revisions()}
-        if current is not None and current not in known:
-            raise NotMigrated(f"The database is at revision {current}, which this release does not know. Run a newer release.")
-        head = ScriptDirectory.from_config(alembic).get_current_head()
-        if current == head and revision in ("head", head):
-            return current  # nothing is touched: views and grants stay as they are
-        with _views_apart(connection, head):
-            (command.downgrade if revision == "base" or (current or "") > revision else command.upgrade)(alembic, revision)
-        return current_revision(connection)
+    alembic.attributes["connection"] = connection
+    current = current_revision(connection)
+    known = {script.revision for script in ScriptDirectory.from_config(alembic).walk_revisions()}
+    if current is not None and current not in known:
+        raise NotMigrated(f"The database is at revision {current}, which this release does not know. Run a newer release.")
+    head = ScriptDirectory.from_config(alembic).get_current_head()
+    if current == head and revision in ("head", head):
+        let_read(connection)
+        return current  # nothing else is touched: views and grants stay as they are
+    with _views_apart(connection, head):
+        (command.downgrade if revision == "base" or (current or "") > revision else command.upgrade)(alembic, revision)
+    return current_revision(connection)
 
 
 @contextmanager
@@ -52,9 +62,12 @@ def _views_apart(connection: sa.Connection, head: str | None) -> Iterator[None]:
     """Drop our views, whose tables are about to change, and make this release's afterwards, with the grants they had."""
     driver: Any = connection.connection.driver_connection
     is_postgres = connection.dialect.name == "postgresql"
-    schema = connection.execute(sa.select(sa.func.current_schema())).scalar_one() if is_postgres else ""
-    grants = held(driver, schema, list(VIEWS)) if is_postgres else []
+    home = connection.execute(sa.select(sa.func.current_schema())).scalar_one() if is_postgres else ""
+    grants = held(driver, home, list(VIEWS)) if is_postgres else []
+    reported = reporting_there(connection)
+    readers = held(driver, SCHEMA, reported) if reported else []
     try:
+        drop_reporting(connection)
         drop_views(connection)
     except sa.exc.InternalError as error:
         if isinstance(error.orig, psycopg.errors.DependentObjectsStillExist):
@@ -64,7 +77,11 @@ def _views_apart(connection: sa.Connection, head: str | None) -> Iterator[None]:
     yield
     if current_revision(connection) == head:
         make_views(connection)
-        give(driver, schema, grants)
+        give(driver, home, grants)
+        if is_postgres:
+            make_reporting(connection)
+            give(driver, SCHEMA, readers)
+            let_read(connection, [name for name in reporting() if name not in reported])
 
 
 def alembic_config() -> AlembicConfig:

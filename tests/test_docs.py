@@ -21,6 +21,7 @@ from projector.database import disposing, open_engine
 from projector.log import Entry, open_log
 from projector.project import project
 from projector.table_sink import TableSink
+from projector.tables import document
 from projector.taskrouter.event_types import EVENT_TYPES, SPELLINGS
 from tests.bench.report import quoted
 from tests.databases import Databases
@@ -62,6 +63,11 @@ def test_the_figures_are_those_of_the_last_benchmark() -> None:
     found = json.loads((ROOT / "docs" / "bench.json").read_text())
     assert (found["small"], found["failures"]) == (False, [])
     assert quoted(found) in README
+
+
+def test_the_page_of_the_data_model_is_the_metadata_s() -> None:
+    """`make docs` wrote it since the metadata last changed."""
+    assert (ROOT / "docs" / "tables.md").read_text() == document.page()
 
 
 def test_the_api_page_s_client_sends_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:

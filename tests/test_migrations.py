@@ -22,6 +22,7 @@ from projector.read.moment import at
 from projector.rebuild import rebuild
 from projector.revision import REVISION, check_migrated
 from projector.status import progress
+from projector.tables.reporting import grants
 from projector.verify import verify
 from tests.conftest import BACKENDS
 from tests.databases import Databases
@@ -45,7 +46,8 @@ def differences(url: sa.URL) -> list[object]:
     with disposing(migration_engine(url)) as engine, engine.connect() as connection, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "(autogenerate skipping|Skipped unsupported reflection of).*expression")
         context = MigrationContext.configure(connection, opts=options)
-        return compare_metadata(context, [tables.metadata, schema.metadata])
+        reporting = [] if url.get_backend_name() == "sqlite" else [grants]
+        return compare_metadata(context, [tables.metadata, schema.metadata, *reporting])
 
 
 def by_expression(url: sa.URL) -> str:

@@ -335,7 +335,7 @@ def test_every_view_says_what_it_is(databases: Databases) -> None:
     with disposing(open_engine(databases.new("postgresql"))) as engine, engine.connect() as connection:
         described = sa.text("SELECT c.relname, obj_description(c.oid, 'pg_class') FROM pg_class c WHERE c.relname = ANY(:names)")
         found = dict(tuple(row) for row in connection.execute(described, {"names": list(VIEWS)}))
-    assert found == {name: comment for name, (_, comment) in VIEWS.items()}
+    assert found == {name: of.comment for name, of in VIEWS.items()}
     assert all(found.values())
 
 

@@ -17,6 +17,8 @@ from projector.errors import NotRebuilt, StoreUnavailable
 from projector.fresh.steps import busy, create, take_place
 from projector.grants import give, held
 from projector.lease import Lease
+from projector.tables.reporting import SCHEMA as REPORTING
+from projector.tables.reporting import make_reporting, reporting
 from projector.tables.views import VIEWS, make_views
 
 SCHEMA, AWAY = "projector_rebuild", "projector_rebuild_away"
@@ -83,6 +85,7 @@ class PostgresFresh:
                 take_place(connection, lease, fresh)
                 _move(driver, home)
                 make_views(connection, replace=True)
+                make_reporting(connection, replace=True)
                 _drop_old(driver)
         except (psycopg.errors.LockNotAvailable, StoreUnavailable) as error:
             if isinstance(getattr(error.__cause__, "orig", error), psycopg.errors.LockNotAvailable):
@@ -119,7 +122,9 @@ def _is_ours(driver: Any) -> bool | None:
 def _refuse_dependents(driver: Any) -> None:
     """Say at once what would keep the old tables from being dropped in the end."""
     names = [table.name for table in tables.FOLDED]
-    found = driver.execute(_DEPENDENTS, {"names": names, "views": list(VIEWS)}).fetchone()
+    found = driver.execute(
+        _DEPENDENTS, {"names": names, "views": list(VIEWS), "reporting": REPORTING, "shown": list(reporting())}
+    ).fetchone()
     if found is not None:
         raise NotRebuilt(
             f"{found[0]} depends on table {found[1]}, which is to be replaced. Build it on our views, or drop it first."
@@ -134,6 +139,7 @@ JOIN pg_class v ON v.oid = r.ev_class
 JOIN pg_class t ON t.oid = d.refobjid AND d.refclassid = 'pg_class'::regclass
 WHERE t.relnamespace = current_schema()::regnamespace AND t.relname = ANY(%(names)s)
 AND NOT (v.relnamespace = t.relnamespace AND v.relname = ANY(%(views)s))
+AND NOT (v.relnamespace = %(reporting)s::regnamespace AND v.relname = ANY(%(shown)s))
 UNION ALL
 SELECT 'foreign key ' || f.conname, t.relname
 FROM pg_constraint f JOIN pg_class t ON t.oid = f.confrelid
@@ -142,13 +148,19 @@ WHERE f.contype = 'f' AND t.relnamespace = current_schema()::regnamespace AND t.
 
 
 def _lock(driver: Any) -> None:
-    """Everything at once: first what keeps vacuum away, which is asked to give way, then what keeps readers away, for a moment."""
+    """Everything at once: first what keeps vacuum away, which is asked to give way, then what keeps readers away, for a moment.
+
+    Readers of schema `reporting` come to the tables by its views, so these go first, by a change that is none: LOCK would take the tables
+    beneath each along, and who has just come to another view would wait for them, and we for it.
+    """
     old = [Identifier(name) for name in (tables.projection.name, *(table.name for table in tables.FOLDED))]
     fresh = [Identifier(SCHEMA, table.name) for table in tables.FOLDED]
     views = [Identifier(name) for name in VIEWS]
     driver.execute(SQL("SET LOCAL lock_timeout = {}").format(YIELD_TIMEOUT_MS))
     driver.execute(SQL("LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE").format(SQL(", ").join([*old, *fresh])))
     driver.execute(SQL("SET LOCAL lock_timeout = {}").format(LOCK_TIMEOUT_MS))
+    for name in reporting():
+        driver.execute(SQL("ALTER VIEW {} SET (security_barrier)").format(Identifier(REPORTING, name)))
     driver.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(SQL(", ").join([*old, *fresh, *views])))
 
 

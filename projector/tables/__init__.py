@@ -3,7 +3,10 @@
     columns.py    what columns are made of
     current.py    one row for each entity, as it is now
     history.py    spans that ended because another began, gaps, stated capacities
-    views.py      the history by its public names, whole: `worker_activity_span`, `activity_duration_hourly`, …
+    views.py      the history by its public names, whole, and the floor now: `worker_activity_span`, `queue_now`, …
+                  their selects: spans.py, hourly.py, now.py, intervals.py
+    reporting.py  schema `reporting` of PostgreSQL: the same for readers, by grant
+    document.py   docs/tables.md
     operating.py  the loop's own: the only ones that may know how things arrived
 
 `FOLDED` is what a rebuild makes anew; `projection` alone stays.

@@ -96,6 +96,16 @@ def column(name: str, kind: Any, comment: str, *constraints: Any, **options: Any
     return sa.Column(name, kind, *constraints, comment=comment, **options)
 
 
+def personal(name: str, comment: str) -> sa.Column[Any]:
+    """Text that may tell who somebody is: what people are called, and what people wrote. Readers see it by a grant of its own."""
+    return column(name, sa.Text, comment, info={"personal": True})
+
+
+def is_personal(of: sa.Column[Any]) -> bool:
+    """Whether `personal` made it."""
+    return bool(of.info.get("personal"))
+
+
 def key(name: str, comment: str) -> sa.Column[Any]:
     """A part of the primary key."""
     return sa.Column(name, SID, primary_key=True, nullable=False, comment=comment)
@@ -106,9 +116,10 @@ def at(name: str, comment: str) -> sa.Column[Any]:
     return sa.Column(name, Instant, comment=comment)
 
 
-def named(name: str, comment: str, kind: Any = sa.Text) -> list[sa.Column[Any]]:
-    """A column that mentions fill, and the order key of the callback it came from."""
-    return [column(name, kind, comment), column(f"{name}_order", SID, f"Order key of the callback that told {name}.")]
+def named(name: str, comment: str, kind: Any = sa.Text, *, person: bool = False) -> list[sa.Column[Any]]:
+    """A column that mentions fill, and the order key of the callback it came from. `person`: it is `personal`."""
+    told = personal(name, comment) if person else column(name, kind, comment)
+    return [told, column(f"{name}_order", SID, f"Order key of the callback that told {name}.")]
 
 
 def first_seen() -> sa.Column[Any]:

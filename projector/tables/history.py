@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from projector.tables.columns import BIG, SID, Instant, at, column, key, metadata, workspace_key
+from projector.tables.columns import BIG, SID, Instant, at, column, key, metadata, personal, workspace_key
 
 
 def _past(name: str, keys: list[sa.Column[Any]], told: list[sa.Column[Any]], comment: str, *indexes: sa.Index) -> sa.Table:
@@ -30,7 +30,7 @@ worker_activity_span_past = _past(
     "worker_activity_span_past",
     [key("worker_sid", "WK…")],
     [
-        column("worker_name", sa.Text, "The worker's name as sent then."),
+        personal("worker_name", "The worker's name as sent then."),
         column("activity_sid", SID, "WA…"),
         column("activity_name", sa.Text, "The activity's name as sent then."),
         column("reported_ms", BIG, "WorkerTimeInPreviousActivityMs of the callback that ended it."),
@@ -43,8 +43,8 @@ worker_attributes_span_past = _past(
     "worker_attributes_span_past",
     [key("worker_sid", "WK…")],
     [
-        column("worker_name", sa.Text, "The worker's name as sent then."),
-        column("attributes", sa.Text, "JSON in canonical spelling."),
+        personal("worker_name", "The worker's name as sent then."),
+        personal("attributes", "JSON in canonical spelling."),
     ],
     "Attributes of workers that others followed.",
 )
@@ -53,7 +53,7 @@ worker_channel_span_past = _past(
     "worker_channel_span_past",
     [key("worker_sid", "WK…"), key("task_channel_sid", "TC…")],
     [
-        column("worker_name", sa.Text, "The worker's name as sent then."),
+        personal("worker_name", "The worker's name as sent then."),
         column("available", sa.Boolean, "Whether the worker took tasks on this channel."),
         column("updated_capacity", BIG, "WorkerChannelAvailableCapacity of the last worker.capacity.update."),
     ],
@@ -73,7 +73,7 @@ reservation_status_span_past = _past(
     [
         column("status", sa.Text, "pending, accepted, wrapping."),
         column("worker_sid", SID, "WK…"),
-        column("worker_name", sa.Text, "The worker's name as sent then."),
+        personal("worker_name", "The worker's name as sent then."),
         column("worker_activity_sid", SID, "The worker's activity as mentioned then."),
         column("worker_activity_name", sa.Text, "That activity's name."),
         column("task_channel_sid", SID, "TC…"),

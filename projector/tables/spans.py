@@ -174,30 +174,36 @@ def task_status_span() -> sa.Select[Any]:
     """Times in a status that is no end."""
     c = task.c
     last = sa.select(
-        c.workspace_sid, c.task_sid, c.live_since.label("started_at"), _task_ended(c.live_since).label("ended_at"),
+        c.workspace_sid, c.task_sid, c.live_since.label("started_at"), task_ended(c.live_since).label("ended_at"),
         c.live_n.label("n"), c.live_status.label("status"), sa.false().label("inferred"), c.live_event_sid.label("event_sid"),
     ).where(c.live_since.is_not(None))  # fmt: skip
     return sa.select(*_whole(task_status_span_past, last).subquery("span").c)
 
 
-def _task_ended(begun: Any) -> Any:
+def task_ended(begun: Any) -> Any:
     """When the task ended, but not before its last span began: a deletion's stamp may lie before."""
     return sa.case((begun > TASK_ENDED, begun), else_=TASK_ENDED)
+
+
+# When a task's last visit ended and what ended it: something of its own, else the task's end. NULL while it lasts.
+VISIT_ENDED = sa.func.coalesce(task.c.visit_ended_at, task_ended(task.c.visit_since), type_=Instant)
+VISIT_OUTCOME = sa.func.coalesce(
+    task.c.visit_outcome,
+    sa.case(
+        (task.c.completed_at.is_not(None), "completed"),
+        (task.c.canceled_at.is_not(None), "canceled"),
+        (task.c.deleted_at.is_not(None), "deleted"),
+    ),
+)
 
 
 def task_queue_span() -> sa.Select[Any]:
     """Visits to queues. One that only the task's completion ended is inferred: its acceptance was missed."""
     c = task.c
-    outcome = sa.case(
-        (c.completed_at.is_not(None), "completed"),
-        (c.canceled_at.is_not(None), "canceled"),
-        (c.deleted_at.is_not(None), "deleted"),
-    )
     last = sa.select(
-        c.workspace_sid, c.task_sid, c.visit_since.label("started_at"),
-        sa.func.coalesce(c.visit_ended_at, _task_ended(c.visit_since), type_=Instant).label("ended_at"), c.visit_n.label("n"),
+        c.workspace_sid, c.task_sid, c.visit_since.label("started_at"), VISIT_ENDED.label("ended_at"), c.visit_n.label("n"),
         c.visit_queue_sid.label("task_queue_sid"), c.visit_queue_name.label("task_queue_name"),
-        sa.func.coalesce(c.visit_outcome, outcome).label("outcome"), sa.or_(c.visit_inferred, sa.and_(c.visit_ended_at.is_(None), c.completed_at.is_not(None))).label("inferred"),
+        VISIT_OUTCOME.label("outcome"), sa.or_(c.visit_inferred, sa.and_(c.visit_ended_at.is_(None), c.completed_at.is_not(None))).label("inferred"),
         c.visit_event_sid.label("event_sid"),
     ).where(c.visit_since.is_not(None))  # fmt: skip
     span = _whole(task_queue_span_past, last).subquery("span")
