@@ -28,10 +28,10 @@ _TAG = re.compile(r"<[^>]*>")
 class Board:
     """The pages, and the log and tables below them."""
 
-    def __init__(self, log: Log, engine: Any, keys: tuple[Key, ...]) -> None:
+    def __init__(self, log: Log, engine: Any, keys: tuple[Key, ...] | None) -> None:
         self.log, self.engine = log, engine
         self.app = Flask(__name__)
-        login = Login(Keys(keys)) if keys else None
+        login = None if keys == () else Login(Keys(keys or ()))  # None: no key is set, and it is not open
         pages, self.pulse = board(Store(engine, log), log, engine, login, "https://example.test/callbacks")
         self.app.register_blueprint(pages)
         self.web = self.app.test_client()

@@ -1,8 +1,10 @@
 """The wallboard's pages without a browser: what they show, to whom, at which moment, and what they say when something is wrong."""
 
 import re
+import time
 from collections.abc import Iterator
 from html import unescape
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy.engine import URL
@@ -13,7 +15,19 @@ from projector.api.keys import Key
 from projector.board.pages import POLICY
 from projector.read.moment import at as entity_at
 from tests.board import Board, board_over, figures, rows, tags, text
-from tests.given import WORKSPACE, Parameters, arrived, callback, ms, reservation, sid, task, task_created, worker
+from tests.given import (
+    WORKSPACE,
+    Parameters,
+    arrived,
+    callback,
+    ms,
+    reservation,
+    sid,
+    task,
+    task_canceled,
+    task_created,
+    worker,
+)
 from tests.hostile import HOSTILE
 
 ANN, TASK, QUEUE = sid("WK", "ann"), sid("WT", "t"), sid("WQ", "support")
@@ -98,9 +112,12 @@ def test_a_link_typed_on_the_viewer_s_clocks_becomes_one_for_everybody(board: Bo
 
 
 def test_what_is_to_come_is_looked_at_now(board: Board) -> None:
-    """A moment in the future is no moment yet: the live board."""
-    assert 'data-live="yes"' in board.page(at="2199-01-01T00:00:00Z")
+    """A moment in the future is no moment yet, nor is a form's empty field: the live board, under its own URL, filters kept."""
     assert 'data-live="no"' in board.page(at=iso(1))
+    for query in ({"at": "2199-01-01T00:00:00Z"}, {"at": ""}, {"at": "", "known": "2199-01-01T00:00:00"}):
+        answer = board.get(worker="ann", **query)
+        assert (answer.status_code, answer.headers["Location"]) == (302, f"/workspaces/{WORKSPACE}?worker=ann")
+    assert 'data-live="yes"' in board.page()
 
 
 @pytest.mark.parametrize("query", [{"at": "yesterday"}, {"at": "1"}, {"known": "x"}, {"at": "2026-13-01T00:00:00Z"}])
@@ -182,11 +199,26 @@ def test_what_had_not_arrived_then_is_not_known_then(board: Board, path: str) ->
     assert "rect" not in {tag for tag, _ in tags(known)}
 
 
+def test_what_was_known_then_is_looked_at_then(board: Board) -> None:
+    """Without another moment the page is of that one, and says so; the board of it shows all that is known, and does not say otherwise."""
+    page = board.page(f"/workers/{ANN}", known=iso(700))
+    assert "As at 2026-02-02 02:51:40 UTC" in text(page)
+    assert "as it was known at 2026-02-02 02:51:40 UTC" in text(page)
+    assert 'data-live="no"' in page
+    links = [
+        unescape(link)
+        for link in re.findall(r'href="(/workspaces/[^"]*)"', board.page(f"/tasks/{TASK}", at=iso(700), known=iso(800)))
+    ]
+    assert {link.split("/")[3] for link in links if "known=" in link} <= {"workers", "tasks", "reservations"}
+    assert "known" not in text(board.page(at=iso(700), known=iso(800)).partition("<main")[2])
+
+
 def test_known_then_is_the_same_as_now_when_nothing_came_since(board: Board) -> None:
     """The picture made from the log is the one made from the tables: bar for bar, total for total."""
+    time.sleep(0.01)
     for path in (f"/workers/{ANN}", f"/tasks/{TASK}"):
         now = board.page(path, at=iso(700))
-        known = board.page(path, at=iso(700), known="2199-01-01T00:00:00Z")
+        known = board.page(path, at=iso(700), known=tables.iso(time.time_ns() // 1_000_000))
         bars = [re.findall(r"<title>(.*?)</title>", page) for page in (now, known)]
         assert bars[0] == bars[1]
         assert figures(now) == figures(known)
@@ -227,6 +259,54 @@ def test_a_stretch_that_cannot_be_shown_is_told_in_words(board: Board, stretch: 
     answer = board.get(f"/workers/{ANN}", at=iso(700), **dict(zip(("from", "until"), stretch, strict=True)))
     assert answer.status_code == 400
     assert "no stretch that can be shown" in answer.text
+
+
+def test_who_gave_up_is_told_apart_latest_first(url: URL) -> None:
+    """The figure of the abandoned leads to the abandoned; those of all who left are paged."""
+    with board_over(url) as board:
+        for number in range(120):
+            name, at = f"t{number:03}", 10.0 * number
+            told = [task_created(at, name), task("task-queue.entered", at, name, TaskAssignmentStatus="pending")]
+            ends = task_canceled(at + 8, name) if number % 40 == 0 else reservation("accepted", at + 5, name, name)
+            arrived(board.log, *told, ends)
+        board.told()
+        page = board.page(at=iso(1300))
+        link = unescape(re.search(r'data-figure="abandoned"><a href="([^"]*)#left"', page)[1])
+        gone = board.web.get(link).text.partition('id="left"')[2]
+        assert [sid("WT", f"t{number:03}") in gone for number in (0, 40, 80, 41)] == [True, True, True, False]
+        assert gone.index(sid("WT", "t080")) < gone.index(sid("WT", "t040"))
+        everybody = unescape(re.search(r'data-figure="service_level"><a href="([^"]*)#left"', page)[1])
+        first, second = (board.web.get(f"{everybody}&page={number}").text.partition('id="left"')[2] for number in (1, 2))
+        assert (first.count("answered</td>") + first.count("abandoned</td>"), second.count("answered</td>")) == (100, 19)
+
+
+def test_tables_that_are_behind_are_said_to_be(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A callback that has waited for ten seconds: in words, with what to look after; one that has just come is no reason."""
+    arrived(board.log, worker("activity.update", 700))
+    assert 'role="alert"' not in board.page()
+    later = time.time_ns() + 10_000_000_000
+    monkeypatch.setattr("projector.board.pages.time", SimpleNamespace(time_ns=lambda: later))
+    page = text(board.page(f"/workers/{ANN}").partition('role="alert"')[2])
+    assert "behind the log" in page
+    assert "Is projector run running?" in page
+
+
+def test_nobody_looks_where_no_key_is_set(url: URL) -> None:
+    """The browser asks for no password that cannot exist: the page says which setting is missing."""
+    with board_over(url) as board:
+        closed = Board(board.log, board.engine, None)
+        answer = closed.get("//")
+        assert answer.status_code == 403
+        assert "PROJECTOR_API_KEYS" in answer.text
+        assert "WWW-Authenticate" not in answer.headers
+
+
+def test_asking_without_a_password_locks_nobody_out(url: URL) -> None:
+    """A browser's first request has none: however often it comes, the right password is let in."""
+    with board_over(url, Key("ours", "s")) as board:
+        board.told(*floor())
+        assert {board.get("//").status_code for _ in range(50)} == {401}
+        assert board.get("//", key=Key("ours", "s")).status_code == 200
 
 
 def test_an_empty_log_says_how_to_point_twilio_here(url: URL) -> None:

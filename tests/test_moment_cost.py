@@ -11,12 +11,13 @@ import sqlalchemy as sa
 
 from projector.log import Entry
 from projector.project import project
-from projector.read import cumulative, happening, performance, wallboard
+from projector.read import cumulative, happening, performance
 from projector.read.activities import activities as activities_at
 from projector.read.durations import durations
 from projector.read.find import find
 from projector.read.present import present
 from projector.read.queue import queue as queue_at
+from projector.read.queue import tasks_in_queues
 from projector.read.task import reservation as reservation_at
 from projector.read.task import task as task_at
 from projector.read.tasks import tasks as tasks_at
@@ -58,7 +59,7 @@ WINDOWED: dict[
     "what became of tasks": lambda now, at_ms: cumulative.of_tasks(now.today, *hour(at_ms)),
     "what became of visits": lambda now, at_ms: cumulative.of_visits(now.today, *hour(at_ms)),
     "how long workers were in each activity": lambda now, at_ms: durations(now.today, *hour(at_ms)),
-    "what is open in all queues": lambda now, at_ms: wallboard.tasks_in_queues(now, WORKSPACE, at_ms),
+    "what is open in all queues": lambda now, at_ms: tasks_in_queues(now, WORKSPACE, at_ms),
     "who visited queues": lambda now, at_ms: performance.visits(now.today, *hour(at_ms)),
     "how waits are spread": lambda now, at_ms: performance.spreads(now.today, *hour(at_ms)),
 }

@@ -107,6 +107,7 @@ def test_a_worker_s_picture() -> None:
     drawn = of_worker(
         [row | {"started_at": START_MS, "ended_at": None} if row["kind"] == "channel" else row for row in rows],
         {"TC1": "voice"},
+        {"Idle": "tone0", "Busy": "tone1"},
         WINDOW,
         SEEN,
     )
@@ -124,7 +125,7 @@ def test_a_worker_s_picture() -> None:
 def test_no_bar_leaves_the_picture_and_none_in_a_lane_overlap(stretches: list[tuple[int, int]]) -> None:
     """Whatever lasted: within the picture's width; reservations at once are in lanes of their own."""
     rows = [offer(str(number), start, start + length) for number, (start, length) in enumerate(stretches)]
-    drawn = of_worker(rows, {}, WINDOW, SEEN)
+    drawn = of_worker(rows, {}, {}, WINDOW, SEEN)
     for lane in drawn.lanes:
         bars = sorted(lane.bars, key=lambda bar: bar.x)
         assert all(0 <= bar.x <= WIDTH and bar.x + bar.width <= WIDTH + 1 for bar in bars)

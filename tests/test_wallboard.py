@@ -17,7 +17,7 @@ from projector.read.activities import activities
 from projector.read.happening import Scope, Window
 from projector.read.performance import left, service_level
 from projector.read.present import Present, present
-from projector.read.queue import queue, tasks_of
+from projector.read.queue import queue, tasks_in_queues, tasks_of
 from projector.read.worker import worker as worker_at
 from projector.table_sink import TableSink
 from tests.conftest import BACKENDS
@@ -54,7 +54,7 @@ def story(url: URL) -> Iterator[Story]:
 def look(story: Story, at: float) -> dict[str, dict[str, Any]]:
     """The queues at a second of the story, by Sid."""
     with present(story.engine, story.log) as now:
-        open_tasks = wallboard.tasks_in_queues(now, WORKSPACE, ms(at))
+        open_tasks = tasks_in_queues(now, WORKSPACE, ms(at))
         return {row["task_queue_sid"]: row for row in wallboard.queues(now, WORKSPACE, ms(at), open_tasks)}
 
 
@@ -75,6 +75,18 @@ def test_the_service_level_is_of_the_last_thirty_minutes(story: Story) -> None:
     assert level["offered"] == pytest.approx(1 / 3, abs=1e-4)
     assert look(story, 120 + 1800.001)[SUPPORT]["service_level"]["answered"] == 1
     assert look(story, 4000)[SUPPORT]["service_level"]["offered"] is None
+
+
+def test_a_task_that_is_being_transferred_is_in_progress(url: URL) -> None:
+    """Accepted, then offered to another worker out of the same queue: it waits no more, and it is not lost from sight."""
+    with looking_at(url) as floor:
+        floor.told(
+            task_created(0), entered(0, "t"), reservation("created", 1), reservation("accepted", 2),
+            task("task.transfer-initiated", 10, TaskAssignmentStatus="assigned"),
+            reservation("created", 11, "r2", worker="bob"), task("task.updated", 30, TaskAssignmentStatus="reserved"),
+        )  # fmt: skip
+        assert [look(floor, at)[SUPPORT]["tasks_in_progress"] for at in (1, 2, 12, 40)] == [0, 1, 1, 1]
+        assert look(floor, 40)[SUPPORT]["tasks_waiting"] == 0
 
 
 def test_the_sparkline_ends_with_what_waits_at_the_moment(story: Story) -> None:
@@ -147,7 +159,7 @@ def test_every_queue_is_as_it_is_read_alone(looked: Looked) -> None:
     """All queues at once are what each is by itself, task for task, at any moment."""
     now, seen = looked.now, 0
     for at_ms in looked.moments:
-        together = wallboard.tasks_in_queues(now, WORKSPACE, at_ms)
+        together = tasks_in_queues(now, WORKSPACE, at_ms)
         for row in wallboard.queues(now, WORKSPACE, at_ms, together):
             queue_sid = row["task_queue_sid"]
             of_queue = [{name: value for name, value in each.items() if name != "task_queue_sid"}
@@ -191,7 +203,7 @@ def test_a_task_that_waits_is_described(url: URL) -> None:
             task("task.updated", 20, "a", TaskPriority="9", TaskAssignmentStatus="pending"),
         )  # fmt: skip
         with present(floor.engine, floor.log) as now:
-            open_tasks = wallboard.tasks_in_queues(now, WORKSPACE, ms(10))
+            open_tasks = tasks_in_queues(now, WORKSPACE, ms(10))
             (row,) = wallboard.described(now, WORKSPACE, open_tasks, ms(10))
             assert (row["task_sid"], row["priority"], row["task_channel_unique_name"]) == (sid("WT", "a"), 7, "voice")
 
@@ -200,7 +212,7 @@ def test_a_screenful_takes_as_many_looks_as_one(looked: Looked) -> None:
     """At the end of the story, where nothing has changed since: the database is asked as often for twenty-five workers as for one."""
     now = looked.now
     crew = wallboard.crew(now, WORKSPACE, UNTIL_MS + 3_600_000)
-    open_tasks = wallboard.tasks_in_queues(now, WORKSPACE, UNTIL_MS + 3_600_000)
+    open_tasks = tasks_in_queues(now, WORKSPACE, UNTIL_MS + 3_600_000)
     asked: list[str] = []
 
     def count(*args: Any) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from msgspec import Struct
 from prometheus_client import Counter
 
-FAILURES = Counter("projector_api_failed_logins_total", "Requests of the read API with a wrong key, or none.")
+FAILURES = Counter("projector_api_failed_logins_total", "Requests of the read API or the wallboard with a wrong key.")
 FREE_FAILURES = 5  # wrong keys in a row that cost nothing: somebody typing
 WAIT_SECONDS = (1.0, 60.0)  # after one more; it doubles with each, up to this
 REMEMBERED = 10_000  # places wrong keys came from; the oldest is forgotten
@@ -37,6 +37,10 @@ class Keys:
 
     def __init__(self, keys: Iterable[Key]) -> None:
         self._keys = {key.name: key for key in keys}
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._keys)
 
     def find(self, name: str, secret: str) -> Key | None:
         """The key with this name and secret. It takes as long whether the name or the secret is wrong, and wherever it differs."""

@@ -12,14 +12,20 @@ class Login:
     def __init__(self, keys: Keys, patience: Patience | None = None) -> None:
         self._keys, self._patience = keys, patience or Patience()
 
+    @property
+    def nobody(self) -> bool:
+        """Whether there is no key at all."""
+        return not self._keys
+
     def key(self) -> Key:
-        """The key of this request. Raises `Problem`."""
+        """The key of this request. Raises `Problem`. Without any it is asked for: so does every browser at first, and it is no failure."""
         given = request.authorization
-        place = f"{request.remote_addr} {given.username if given is not None else ''}"  # behind a proxy all come from one address
+        if given is None:
+            raise not_authenticated()
+        place = f"{request.remote_addr} {given.username or ''}"  # behind a proxy all come from one address
         if (wait_seconds := self._patience.wait_seconds(place)) > 0:
             raise too_many_failures(wait_seconds)
-        is_basic = given is not None and given.type == "basic"
-        found = self._keys.find(given.username or "", given.password or "") if given is not None and is_basic else None
+        found = self._keys.find(given.username or "", given.password or "") if given.type == "basic" else None
         if found is None:
             self._patience.failed(place)
             raise not_authenticated()

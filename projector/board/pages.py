@@ -31,12 +31,18 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
 )
+MOMENTS = ("at", "known", "from", "until")  # of a query
+KNOWABLE = ("worker", "task", "reservation")  # pages that can be shown as it was known then: of one unit
 EVERYBODY = Key("", "")  # whose key nobody asks for: the board is open
 Show: TypeAlias = Callable[..., dict[str, Any]]  # store, log, seen, what the URL names → what the template is told
 
 
 class Missing(Exception):
     """There is no such page; the sentence says why."""
+
+
+class Closed(Exception):
+    """Nobody may look: no key is set, and the board is not open."""
 
 
 def board(store: Store, log: Log, engine: sa.Engine, login: Login | None, public_url: str) -> tuple[Blueprint, Pulse]:
@@ -53,9 +59,9 @@ def board(store: Store, log: Log, engine: sa.Engine, login: Login | None, public
     @pages.get("/workspaces/<workspace_sid>", endpoint="wallboard")
     def wallboard(workspace_sid: str = "") -> AnyResponse:
         there = _workspaces(store)
-        sid = workspace_sid or (there[0][0] if there else "")
+        sid = workspace_sid or next(iter(there), "")
         if not sid:
-            return _answer(render_template("board/empty.html", public_url=public_url, seen=_seen(""), workspaces=[]))
+            return _answer(render_template("board/empty.html", public_url=public_url, seen=_seen(""), workspaces={}))
         return _page("wallboard", sid, lambda seen: show.wallboard(store, log, seen, request.args))
 
     def serve(path: str, name: str, make: Show) -> None:
@@ -65,9 +71,9 @@ def board(store: Store, log: Log, engine: sa.Engine, login: Login | None, public
 
     def _page(name: str, workspace_sid: str, make: Callable[[Seen], dict[str, Any]]) -> AnyResponse:
         there = _workspaces(store)
-        if workspace_sid not in dict(there):
+        if workspace_sid not in there:
             raise Missing(f"No workspace {workspace_sid} is here, or your key may not read it. The board of what is here: /")
-        seen = _seen(workspace_sid)
+        seen = _seen(workspace_sid) if name in KNOWABLE else _seen(workspace_sid).of_all()
         if (elsewhere := _told_for_all(seen)) is not None:
             return elsewhere
         bare = request.headers.get("HX-Request") == "true"
@@ -77,7 +83,12 @@ def board(store: Store, log: Log, engine: sa.Engine, login: Login | None, public
             told = make(seen)
             if told.get("missing"):
                 raise Missing(told["missing"])
-            told |= {"bare": bare, "seen": seen, "workspaces": there, "asked": request.args, "live_link": _live_link()}
+            told |= {
+                "bare": bare,
+                "workspaces": {sid: name for sid, (name, _) in there.items()},
+                "began_ms": there[workspace_sid][1],
+            }
+            told |= {"seen": seen, "knowable": name in KNOWABLE, "asked": request.args, "live_link": _live_link()}
             return render_template(f"board/{name}.html", **told)
 
         return _answer(shared.get(asked, render))
@@ -95,6 +106,8 @@ def _enter(login: Login | None) -> None:
     """Who looks: whoever has a key, or everybody. Raises `Problem`."""
     if request.endpoint == "board.static":
         return
+    if login is not None and login.nobody:
+        raise Closed
     g.viewer = EVERYBODY if login is None else login.key()
     if "\0" in request.path or any("\0" in text for text in request.args.values()):
         raise Missing("There is no page with NUL in its address.")
@@ -115,34 +128,45 @@ def _position(engine: sa.Engine) -> int:
         return int(projected(connection).position)
 
 
-def _workspaces(store: Store) -> list[tuple[str, str]]:
-    """Sid and name of those that the viewer may see, the first one heard of before the others."""
+def _workspaces(store: Store) -> dict[str, tuple[str, int]]:
+    """Sid → name and when it was first heard of, of those that the viewer may see, the oldest before the others."""
     c = tables.workspace.c
-    told = sa.select(c.workspace_sid, c.friendly_name).where(c.deleted_at.is_(None)).order_by(c.first_seen_at, c.workspace_sid)
+    told = (
+        sa.select(c.workspace_sid, c.friendly_name, c.first_seen_at)
+        .where(c.deleted_at.is_(None))
+        .order_by(c.first_seen_at, c.workspace_sid)
+    )
     with store.looking() as connection:
         rows = connection.execute(told).all()
-    return [(sid, name or sid) for sid, name in rows if g.viewer.may_read(sid)]
+    return {sid: (name or sid, began_ms) for sid, name, began_ms in rows if g.viewer.may_read(sid)}
 
 
 def _seen(workspace_sid: str) -> Seen:
-    """The point of view asked for. What is still to come is looked at now. Raises `Unanswerable`."""
+    """The point of view asked for. What is still to come is now; what was known then is looked at then, if no other moment is asked for.
+    Raises `Unanswerable`."""
     seen = Seen(time.time_ns() // 1_000_000, zone_of(request.cookies), workspace_sid)
     told = {name: moment_in(request.args[name], seen.zone) for name in ("at", "known") if request.args.get(name)}
-    then_ms = told.get("at")
-    return replace(seen, then_ms=None if then_ms is None or then_ms >= seen.now_ms else then_ms, known_ms=told.get("known"))
+    told = {name: ms for name, ms in told.items() if ms < seen.now_ms}
+    then_ms, known_ms = told.get("at"), told.get("known")
+    return replace(seen, then_ms=known_ms if then_ms is None else then_ms, known_ms=known_ms)
 
 
 def _told_for_all(seen: Seen) -> AnyResponse | None:
-    """The same page under a URL that means the same moment to everybody, when it was typed on the viewer's clocks."""
-    typed = [name for name in ("at", "known", "from", "until") if is_told_here(request.args.get(name, ""))]
-    if not typed:
+    """The same page under a URL that means the same moment to everybody, when one was typed on the viewer's clocks, and that is live when
+    it is: an empty field of a form, or a moment to come, is none."""
+    asked = request.args.to_dict()
+    typed = {name: moment_in(asked[name], seen.zone) for name in MOMENTS if is_told_here(asked.get(name, ""))}
+    query = asked | {name: tables.iso(ms) for name, ms in typed.items()}
+    for name in MOMENTS:
+        if name in query and (not query[name] or moment_in(query[name], seen.zone) >= seen.now_ms):
+            del query[name]
+    if query == asked:
         return None
-    query = request.args.to_dict() | {name: tables.iso(moment_in(request.args[name], seen.zone)) for name in typed}
-    return redirect(f"{request.path}?{urlencode(query)}", 302)
+    return redirect(f"{request.path}?{urlencode(query)}" if query else request.path, 302)
 
 
 def _live_link() -> str:
-    query = {name: text for name, text in request.args.items() if name not in ("at", "known", "from", "until")}
+    query = {name: text for name, text in request.args.items() if name not in MOMENTS}
     return f"{request.path}?{urlencode(query)}" if query else request.path
 
 
@@ -163,6 +187,11 @@ def _refuse(pages: Blueprint) -> None:
     def missing(error: Missing) -> Response:
         return _sorry(404, "Not here", str(error))
 
+    @pages.errorhandler(Closed)
+    def closed(_: Closed) -> Response:
+        how = "No key is set. Set PROJECTOR_API_KEYS=name:password and start the server anew, or PROJECTOR_BOARD=open where everybody who reaches it may look."
+        return _sorry(403, "Nobody may look yet", how)
+
     @pages.errorhandler(Unanswerable)
     def asked_wrongly(error: Unanswerable) -> Response:
         return _sorry(400, "That cannot be shown", str(error))
@@ -170,9 +199,10 @@ def _refuse(pages: Blueprint) -> None:
     @pages.errorhandler(Problem)
     def refused(problem: Problem) -> Response:
         if problem.status == 401:
-            how = "Give the name and password of a key of PROJECTOR_API_KEYS. Where none is set nobody may look; PROJECTOR_BOARD=open lets everybody."
-            return _sorry(401, "Who are you?", how, WWW_Authenticate='Basic realm="projector"')
-        return _sorry(problem.status, "Not now", str(problem), **problem.headers)
+            how = "That is no name and password of a key of this server (PROJECTOR_API_KEYS). Load the page again to be asked once more."
+            return _sorry(401, "Not the right name and password", how, WWW_Authenticate='Basic realm="projector"')
+        seconds = problem.headers.get("Retry_After", "")
+        return _sorry(problem.status, "Not now", f"{problem} ({seconds} s)" if seconds else str(problem), **problem.headers)
 
     @pages.errorhandler(ProjectorError)
     def cannot_now(error: ProjectorError) -> Response:

@@ -50,13 +50,16 @@ class Picture(Struct, frozen=True):
     ticks: list[tuple[float, str]]
 
 
-def of_worker(rows: Sequence[Row], channels: Mapping[str, str | None], window: Window, seen: Seen) -> Picture:
-    """Activities, one lane of load for each channel, and the reservations under them. `channels`: Sid → unique name."""
+def of_worker(
+    rows: Sequence[Row], channels: Mapping[str, str | None], tones: Mapping[str, str], window: Window, seen: Seen
+) -> Picture:
+    """Activities, one lane of load for each channel, and the reservations under them. `channels`: Sid → unique name; `tones`: of the
+    workspace's activities, so that each has its own in every picture."""
     activities = [row for row in rows if row["kind"] == "activity"]
     offers = [row for row in rows if row["kind"] == "reservation"]
     capacity = {row["task_channel_sid"]: row["configured_capacity"] for row in rows if row["kind"] == "channel"}
     lanes: list[tuple[str, list[Row]]] = [("Activity", activities)]
-    drawn = _Drawing(window, seen, _tones(row["activity_name_now"] or row["activity_name"] for row in activities))
+    drawn = _Drawing(window, seen, tones)
     for name, of in lanes:
         drawn.lane(name, of)
     for sid, found in steps(rows, window).items():
@@ -71,7 +74,7 @@ def of_task(rows: Sequence[Row], window: Window, seen: Seen) -> Picture:
     kinds: dict[str, list[Row]] = {"status": [], "queue": [], "reservation": []}
     for row in rows:
         kinds[row["kind"]].append(row)
-    drawn = _Drawing(window, seen, _tones(row["task_queue_name_now"] or row["task_queue_name"] for row in kinds["queue"]))
+    drawn = _Drawing(window, seen, tones_of(row["task_queue_name_now"] or row["task_queue_name"] for row in kinds["queue"]))
     drawn.lane("Status", kinds["status"])
     drawn.lane("Queue", kinds["queue"])
     for place, of in enumerate(_side_by_side(kinds["reservation"])):
@@ -164,8 +167,8 @@ def _name(row: Row) -> str:
             return str(row["status"])
 
 
-def _tones(names: Iterable[str | None]) -> dict[str, str]:
-    """Each name's tone: the same name has the same one in all of a picture."""
+def tones_of(names: Iterable[str | None]) -> dict[str, str]:
+    """Each name's tone, among these."""
     return {name: f"tone{number % PALETTE}" for number, name in enumerate(sorted({name for name in names if name}))}
 
 

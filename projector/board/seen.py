@@ -7,8 +7,10 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from projector import tables
+from projector.api.asked import ZONE_PLUS
 from projector.board.words import clock, local
 from projector.errors import Unanswerable
 from projector.read.happening import Window
@@ -17,6 +19,7 @@ from projector.read.when import moment
 ZONE_COOKIE = "zone"
 UTC = ZoneInfo("UTC")
 HOUR_MS, MINUTE_MS = 3_600_000, 60_000
+KNOWABLE = ("/workers/", "/tasks/", "/reservations/")
 PATHS = {"WK": "workers", "WT": "tasks", "WR": "reservations", "WQ": "queues", "EV": "callbacks"}
 
 
@@ -28,6 +31,10 @@ class Seen(Struct, frozen=True):
     workspace_sid: str = ""
     then_ms: int | None = None
     known_ms: int | None = None
+
+    def of_all(self) -> "Seen":
+        """The same of many units: they are shown as all is known."""
+        return replace(self, known_ms=None)
 
     @property
     def live(self) -> bool:
@@ -46,8 +53,12 @@ class Seen(Struct, frozen=True):
         return {name: tables.iso(ms) for name, ms in told.items() if ms is not None}
 
     def link(self, path: str, **more: str | int | None) -> str:
-        """A URL within this workspace, seen from here. `more` goes into its query; None takes something out of it."""
-        query = {name: value for name, value in (self.query | more).items() if value not in (None, "")}
+        """A URL within this workspace, seen from here. `more` goes into its query; None takes something out of it.
+
+        What was known when goes only to pages of one worker or task: any other shows all that is known.
+        """
+        kept = self if path.startswith(KNOWABLE) else self.of_all()
+        query = {name: value for name, value in (kept.query | more).items() if value not in (None, "")}
         return f"/workspaces/{self.workspace_sid}{path}" + (f"?{urlencode(query)}" if query else "")
 
     def of(self, sid: str | None) -> str | None:
@@ -68,13 +79,21 @@ class Seen(Struct, frozen=True):
         """A moment for machines."""
         return tables.iso(ms)
 
-    def stretch(self, start_ms: int, end_ms: int, sid: str | None = None) -> str:
+    def stretch(self, start_ms: int, end_ms: int, sid: str | None = None, how: str = "") -> str:
         """This page, or the one of `sid`, of a stretch of time; in the query, so that it can be added to where we are."""
-        told = self.query | {"from": tables.iso(start_ms), "until": tables.iso(min(end_ms, self.at_ms))}
+        told = (
+            self.query
+            | {"from": tables.iso(start_ms), "until": tables.iso(min(end_ms, self.at_ms))}
+            | ({"how": how} if how else {})
+        )
         return f"{self._page(sid)}?{urlencode(told)}"
 
     def _page(self, sid: str | None) -> str:
         return f"/workspaces/{self.workspace_sid}/{PATHS[sid[:2]]}/{sid}" if sid else ""
+
+    def full(self, ms: int) -> str:
+        """The time with its date and zone: what a picture of the screen shows, too."""
+        return f"{local(ms, self.zone):%Y-%m-%d %H:%M:%S} {self.zone.key}"
 
     def day(self) -> Window:
         """The day that the moment lies in, on the viewer's clocks: 23 to 25 hours."""
@@ -102,6 +121,7 @@ def zone_of(cookies: Mapping[str, str]) -> ZoneInfo:
 
 def moment_in(text: str, zone: ZoneInfo) -> int:
     """A moment as it was typed: without a zone it is on the viewer's clocks. Raises `Unanswerable`."""
+    text = ZONE_PLUS.sub(r"+\1", text)
     try:
         told = datetime.fromisoformat(text.strip())
         return moment(text) if told.tzinfo else moment(told.replace(tzinfo=zone).isoformat())

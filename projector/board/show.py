@@ -18,7 +18,7 @@ from projector.read.happening import Scope, Window
 from projector.read.names import channels_of
 from projector.read.present import Present
 from projector.read.queue import queue as queue_at
-from projector.read.queue import tasks_of
+from projector.read.queue import tasks_in_queues, tasks_of
 from projector.read.refolded import Refolded
 from projector.read.source import Source
 from projector.read.task import task as task_at
@@ -31,7 +31,7 @@ from projector.taskrouter.text import EARLIEST_MS
 
 Told = dict[str, Any]
 PAGE = 25  # workers on a screen
-WAITING, LATEST, BEHIND, LEFT = 20, 12, 50, 200  # tasks, callbacks, callbacks of one worker or task, tasks that left a queue
+WAITING, LATEST, BEHIND, LEFT = 20, 12, 50, 100  # tasks, callbacks, callbacks of one worker or task, tasks that left a queue
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
 USUAL_MS, LONGEST_PICTURE_MS = 8 * HOUR_MS, 8 * 24 * HOUR_MS  # of a picture: a week, and what two clocks may differ by
 
@@ -41,12 +41,11 @@ def wallboard(store: Store, log: Log, seen: Seen, asked: Mapping[str, str]) -> T
     ws, at_ms = seen.workspace_sid, seen.at_ms
     name, activity = asked.get("worker", "").strip(), asked.get("activity", "")
     with store.knowing_all() as now:
-        open_tasks = board.tasks_in_queues(now, ws, at_ms)
+        open_tasks = tasks_in_queues(now, ws, at_ms)
         waiting = [row for row in open_tasks if row["waiting"]]
         everybody = board.crew(now, ws, at_ms)
         chosen = board.chosen(everybody, name, activity)
-        pages = max(1, -(-len(chosen) // PAGE))
-        page = min(pages, _number(asked.get("page", ""), 1))
+        pages, page = _page(asked, len(chosen), PAGE)
         queues = board.queues(now, ws, at_ms, open_tasks)
         return {
             "queues": queues,
@@ -79,6 +78,7 @@ def worker(store: Store, log: Log, seen: Seen, sid: str, asked: Mapping[str, str
         window = window_asked(asked, seen, min(USUAL_MS, max(MINUTE_MS, age_ms)), LONGEST_PICTURE_MS)
         source = store.known(now, seen.known_ms)
         rows = _lasted(source, "worker", ws, sid, window)
+        tones = picture.tones_of(board.activity_names(now, ws))
         return {
             "sid": sid,
             "title": today["friendly_name"] or sid,
@@ -86,7 +86,8 @@ def worker(store: Store, log: Log, seen: Seen, sid: str, asked: Mapping[str, str
             "today": today,
             "window": window,
             "spans": rows,
-            "picture": picture.of_worker(rows, channels_of(now.today, ws, sid), window, seen),
+            "tones": tones,
+            "picture": picture.of_worker(rows, channels_of(now.today, ws, sid), tones, window, seen),
             "totals": _totals(now, source, Scope(ws, worker_sid=sid), window, rows),
             "callbacks": callbacks.of_unit(source, Unit(ws, "worker", sid), seen.at_ms, BEHIND),
             "fresh": board.freshness(now, seen.now_ms),
@@ -144,7 +145,9 @@ def queue(store: Store, log: Log, seen: Seen, sid: str, asked: Mapping[str, str]
         open_tasks = tasks_of(now, ws, sid, at_ms)
         of_queue = [row | {"task_queue_sid": sid} for row in open_tasks]
         waiting, working = [row for row in of_queue if row["waiting"]], [row for row in of_queue if not row["waiting"]]
-        left = board.leavers(now, ws, sid, window)
+        how = asked.get("how", "")
+        left = [stay for stay in board.leavers(now, ws, sid, window) if how in ("", stay.how)][::-1]
+        pages, page = _page(asked, len(left), LEFT)
         return {
             "sid": sid,
             "title": today["friendly_name"] or sid,
@@ -156,8 +159,11 @@ def queue(store: Store, log: Log, seen: Seen, sid: str, asked: Mapping[str, str]
             "working_in_all": len(working),
             "hours": board.day(now, ws, sid, seen.hours()) if seen.hours() else [],
             "window": window,
-            "left": left[:LEFT],
+            "left": left[(page - 1) * LEFT : page * LEFT],
             "left_in_all": len(left),
+            "how": how,
+            "page": page,
+            "pages": pages,
             "fresh": board.freshness(now, seen.now_ms),
         }
 
@@ -218,5 +224,7 @@ def _known_spent(rows: list[Row], window: Window) -> dict[str, Wait]:
     return found
 
 
-def _number(text: str, otherwise: int) -> int:
-    return max(1, int(text)) if text.isascii() and text.isdecimal() and len(text) < 9 else otherwise
+def _page(asked: Mapping[str, str], many: int, on_a_page: int) -> tuple[int, int]:
+    """How many pages so many are, and the one asked for: the nearest there is."""
+    text, pages = asked.get("page", ""), max(1, -(-many // on_a_page))
+    return pages, max(1, min(pages, int(text))) if text.isascii() and text.isdecimal() and len(text) < 9 else 1

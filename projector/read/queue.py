@@ -1,7 +1,7 @@
 """A task queue at a moment: what waited in it, for how long, and what was in progress out of it.
 
-A task waits while a visit to the queue lasts: a rejected offer does not end one. It is in progress while its last visit was to this
-queue and it is assigned or wrapping. Both are found among the visits begun in the `LONGEST_MS` before the moment.
+A task waits while a visit to the queue lasts: a rejected offer does not end one. It is in progress when its last visit was to this
+queue, has ended, and it lives: assigned, wrapping, or reserved again because it is being transferred. Both are found among the visits begun in the `LONGEST_MS` before the moment.
 """
 
 from collections import Counter
@@ -13,9 +13,8 @@ from projector import tables
 from projector.read.names import is_there
 from projector.read.present import Present
 from projector.rows import Row
+from projector.tables.now import IN_PROGRESS
 from projector.taskrouter.span import LONGEST_MS
-
-IN_PROGRESS = ("assigned", "wrapping")
 
 
 def queue(present: Present, workspace_sid: str, task_queue_sid: str, at_ms: int) -> Row | None:

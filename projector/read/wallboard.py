@@ -15,7 +15,6 @@ from projector.read.happening import Scope, Window
 from projector.read.loads import loads
 from projector.read.performance import Visit, leaving, service_level, spread, visits
 from projector.read.present import Present
-from projector.read.queue import tasks_in_queues
 from projector.read.refolded import Refolded
 from projector.read.tasks import as_it_was
 from projector.read.workers import workers
@@ -127,6 +126,13 @@ def crew(present: Present, workspace_sid: str, at_ms: int) -> list[Row]:
     return sorted(workers(present, workspace_sid, at_ms), key=lambda row: (row["friendly_name"] or "", row["worker_sid"]))
 
 
+def activity_names(present: Present, workspace_sid: str) -> list[str]:
+    """The names of all activities that there ever were, as they are now."""
+    c = tables.activity.c
+    told = sa.select(c.friendly_name).where(c.workspace_sid == workspace_sid, c.friendly_name.is_not(None)).distinct()
+    return list(present.today.execute(told.order_by(c.friendly_name)).scalars())
+
+
 def by_activity(among: Iterable[Row]) -> dict[str, int]:
     """How many of them were in each activity, by its name."""
     return dict(sorted(Counter(row["activity_name"] or UNKNOWN for row in among).items()))
@@ -177,6 +183,3 @@ def _by_queue(stays: Iterable[Visit]) -> dict[str, list[Visit]]:
 
 def _waiting_at(stays: Iterable[Visit], ms: int) -> int:
     return sum(stay.started_ms <= ms and (stay.ended_ms is None or ms < stay.ended_ms) for stay in stays)
-
-
-__all__ = ["by_activity", "chosen", "crew", "day", "described", "freshness", "in_all", "queues", "tasks_in_queues", "with_load"]

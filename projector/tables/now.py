@@ -14,7 +14,7 @@ from projector.tables.operating import projection
 from projector.taskrouter.span import LONGEST_MS
 
 TAKES_CAPACITY = ("pending", "accepted", "wrapping")
-IN_PROGRESS = ("assigned", "wrapping")
+IN_PROGRESS = ("reserved", "assigned", "wrapping")  # with a visit that has ended: reserved again is being transferred
 
 
 def known_to() -> Any:

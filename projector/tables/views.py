@@ -95,7 +95,7 @@ VIEWS: dict[str, View] = {
             column("tasks_waiting", BIG, "Tasks whose visit to it lasts; a rejected offer does not end one."),
             column("longest_wait_ms", BIG, "How long the first of them has waited, up to the projection's event time; NULL when none waits."),
             column("oldest_task_sid", SID, "That task."),
-            column("tasks_in_progress", BIG, "Tasks assigned or wrapping whose last visit was to it."),
+            column("tasks_in_progress", BIG, "Tasks assigned, wrapping or being transferred whose last visit was to it."),
         ),
     ),
     "queue_interval_15m": View(

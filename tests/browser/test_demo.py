@@ -13,6 +13,7 @@ from projector.read.happening import Scope, Window
 from projector.read.performance import left, service_level
 from projector.read.present import Present
 from projector.read.queue import queue as queue_at
+from projector.read.queue import tasks_in_queues
 from projector.read.task import task as task_at
 from projector.read.when import moment
 from projector.read.worker import worker as worker_at
@@ -98,7 +99,7 @@ def same_queues(board: Looking, now: Present, workspace: str, at_ms: int) -> int
 
 def same_waiting(board: Looking, now: Present, workspace: str, at_ms: int) -> int:
     """The tasks that wait, the longest first, and for how long."""
-    rows = [row for row in wallboard.tasks_in_queues(now, workspace, at_ms) if row["waiting"]][:20]
+    rows = [row for row in tasks_in_queues(now, workspace, at_ms) if row["waiting"]][:20]
     shown = [
         (row.get_attribute("id"), (row.locator("td").nth(2).text_content() or "").strip())
         for row in board.page.locator("section[aria-labelledby=waiting] tbody tr[id]").all()

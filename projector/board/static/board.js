@@ -7,11 +7,16 @@
   const status = document.querySelector("[data-status]");
   const slider = document.querySelector("[data-slider]");
   const LOOK_AGAIN_MS = 5000; // where there is no stream
+  const SILENT_MS = 12_000; // a stream says something every five seconds
   const DAY_MS = 86_400_000;
   const MOVE_MS = 200; // between two looks while the slider is dragged
   if (!content || !status) return;
   document.documentElement.classList.add("has-script");
+  htmx.config.timeout = 15_000;
   Idiomorph.defaults.ignoreActiveValue = true; // what is being typed stays
+  // What was opened stays open, and a chart whose figures are the same stays as it is.
+  Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => !(name === "open" && node.tagName === "DETAILS");
+  Idiomorph.defaults.callbacks.beforeNodeMorphed = (old, anew) => !(old.dataset?.chart && old.dataset.chart === anew.dataset?.chart);
 
   // --- the viewer's clocks -------------------------------------------------------------------------------------------------------------
   const own = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
@@ -22,10 +27,10 @@
 
   // --- asking again --------------------------------------------------------------------------------------------------------------------
   const here = () => new URL(location.href);
-  const isLive = () => !here().searchParams.has("at");
-  let asking = false, askAgain = false;
+  const isLive = () => !here().searchParams.get("at") && !here().searchParams.get("known");
+  let asking = false, askAgain = false, held = false; // held: somebody draws on what is there
   const look = async () => {
-    if (asking) { askAgain = true; return; }
+    if (asking || held) { askAgain = true; return; }
     asking = true;
     try {
       await htmx.ajax("GET", location.pathname + location.search, { source: content, target: content, swap: "morph:innerHTML" });
@@ -41,37 +46,56 @@
   document.body.addEventListener("htmx:responseError", (event) => {
     say(`The server answered ${event.detail.xhr.status}. The page shows what it last knew; trying again.`, true);
   });
-  document.body.addEventListener("htmx:afterSwap", () => { if (!isLive()) sayMoment(); else if (stream?.readyState === EventSource.OPEN) say("Live."); chart(); });
+  document.body.addEventListener("htmx:timeout", () => say("The server does not answer. The page shows what it last knew; trying again.", true));
+  document.body.addEventListener("htmx:afterSwap", () => {
+    if (!isLive()) sayMoment();
+    else if (byTheClock) say(`Looked at again every ${LOOK_AGAIN_MS / 1000} seconds.`);
+    else if (stream?.readyState === EventSource.OPEN) say("Live.");
+    if (slider && isLive()) {
+      slider.max = Math.min(Number(slider.dataset.end), Date.now());
+      if (document.activeElement !== slider) slider.value = slider.max;
+    }
+    chart();
+  });
 
   // --- the stream ----------------------------------------------------------------------------------------------------------------------
-  let stream, byTheClock;
+  let stream, byTheClock, heardMs = Date.now();
+  const lost = (why) => { if (isLive()) say(`${why} The page shows what it last knew; trying again.`, true); };
+  const useClock = (on) => {
+    clearInterval(byTheClock);
+    byTheClock = on ? setInterval(() => { if (isLive()) look(); }, LOOK_AGAIN_MS) : undefined;
+  };
   const listen = () => {
     stream = new EventSource("/stream");
-    stream.addEventListener("open", () => { clearInterval(byTheClock); if (isLive()) { say("Live."); look(); } });
-    for (const name of ["moved", "tick"]) stream.addEventListener(name, () => { if (isLive()) { say("Live."); look(); } });
-    stream.addEventListener("trouble", (event) => say(JSON.parse(event.data).problem, true));
+    const hear = (name, act) => stream.addEventListener(name, (event) => { heardMs = Date.now(); act(event); });
+    hear("open", () => { useClock(false); if (isLive()) { say("Live."); look(); } });
+    for (const name of ["moved", "tick"]) hear(name, () => { if (isLive()) look(); });
+    hear("trouble", (event) => say(JSON.parse(event.data).problem, true));
     stream.addEventListener("error", () => {
-      if (isLive()) say("The connection was lost. The page shows what it last knew; trying again.", true);
-      if (stream.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
-      clearInterval(byTheClock);
-      byTheClock = setInterval(() => { if (isLive()) look(); }, LOOK_AGAIN_MS);
-      setTimeout(() => { clearInterval(byTheClock); listen(); }, 2 * LOOK_AGAIN_MS);
+      if (stream.readyState !== EventSource.CLOSED) { lost("The connection was lost."); return; } // the browser tries again by itself
+      if (!byTheClock) { lost("The connection was refused."); useClock(true); look(); } // too many look at once, or the server is gone
+      setTimeout(listen, 2 * LOOK_AGAIN_MS);
     });
   };
   listen();
+  setInterval(() => {
+    if (stream.readyState === EventSource.CLOSED || Date.now() - heardMs < SILENT_MS) return;
+    lost(`Nothing was heard from the server for ${Math.round((Date.now() - heardMs) / 1000)} seconds.`);
+    if (Date.now() - heardMs > 2 * SILENT_MS) { stream.close(); heardMs = Date.now(); listen(); }
+  }, 2000);
   addEventListener("pagehide", () => stream.close());
   addEventListener("pageshow", (event) => { if (event.persisted) listen(); });
 
   // --- the moment ----------------------------------------------------------------------------------------------------------------------
   const zone = document.querySelector("[data-zone]")?.textContent.trim() || "UTC";
   const clock = new Intl.DateTimeFormat("sv-SE", { timeZone: zone, dateStyle: "short", timeStyle: "medium" });
-  const moment = () => Date.parse(here().searchParams.get("at") ?? "") || Date.now();
-  const sayMoment = () => say(`Shown as at ${clock.format(moment())}.`);
-  const show = (ms) => {
+  const moment = () => Date.parse(here().searchParams.get("at") || here().searchParams.get("known") || "") || Date.now();
+  const sayMoment = () => say(`Shown as at ${clock.format(moment())} ${zone}.`);
+  const show = (ms, kept = false) => { // kept: a moment to come back to, by the browser's button
     const url = here();
-    for (const name of ["from", "until"]) url.searchParams.delete(name);
-    if (ms === null || ms >= Date.now()) url.searchParams.delete("at"); else url.searchParams.set("at", new Date(ms).toISOString());
-    history.replaceState(history.state, "", url);
+    for (const name of ["from", "until", "how"]) url.searchParams.delete(name);
+    if (ms === null || ms >= Date.now()) { url.searchParams.delete("at"); url.searchParams.delete("known"); } else url.searchParams.set("at", new Date(ms).toISOString());
+    if (kept) history.pushState(null, "", url); else history.replaceState(history.state, "", url);
     content.dataset.live = isLive() ? "yes" : "no";
     const link = document.querySelector("[data-live-link]");
     if (isLive()) link.setAttribute("aria-current", "true"); else link.removeAttribute("aria-current");
@@ -89,19 +113,23 @@
   };
   let drag;
   slider?.addEventListener("input", () => { stop(); clearTimeout(drag); const ms = Number(slider.value); drag = setTimeout(() => show(ms), MOVE_MS); });
-  document.querySelector("[data-live-link]")?.addEventListener("click", (event) => { event.preventDefault(); show(null); });
+  slider?.addEventListener("pointerdown", () => history.pushState(null, "", here()));
+  document.querySelector("[data-live-link]")?.addEventListener("click", (event) => { event.preventDefault(); show(null, true); });
+  document.querySelector("[data-pause]")?.addEventListener("click", () => { stop(); if (isLive()) show(Date.now() - 1000, true); });
+  addEventListener("popstate", () => location.reload());
 
   // --- play ----------------------------------------------------------------------------------------------------------------------------
   let playing = null;
   const buttons = [...document.querySelectorAll("[data-play]")];
-  const stop = () => { if (!playing) return; clearInterval(playing); playing = null; for (const each of buttons) each.setAttribute("aria-pressed", "false"); };
+  const stop = () => { if (!playing) return; clearInterval(playing); playing = null; status.setAttribute("aria-live", "polite"); for (const each of buttons) each.setAttribute("aria-pressed", "false"); };
   const play = (button) => {
     const again = button.getAttribute("aria-pressed") === "true";
     stop();
     if (again) return;
     const speed = Number(button.dataset.play), beganMs = Date.now();
-    const fromMs = isLive() ? Date.now() - 3_600_000 : moment(); // from live: the last hour
+    const fromMs = isLive() ? Math.max(Date.now() - 3_600_000, Number(slider?.dataset.began) || 0) : moment(); // from live: the last hour
     button.setAttribute("aria-pressed", "true");
+    status.setAttribute("aria-live", "off"); // or a screen reader would tell every second
     playing = setInterval(() => show(fromMs + speed * (Date.now() - beganMs)), 1000);
     show(fromMs);
   };
@@ -109,7 +137,7 @@
 
   // --- keys ----------------------------------------------------------------------------------------------------------------------------
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey || event.target.closest("input, select, textarea")) return;
     const keys = {
       "/": () => document.getElementById("find")?.focus(),
       l: () => show(null),
@@ -125,13 +153,15 @@
     const picture = down.target.closest("[data-picture]"), lanes = picture?.closest("section")?.querySelectorAll(".zoom time");
     if (!picture || lanes.length < 2 || down.button !== 0) return;
     const at = (event) => { const box = picture.getBoundingClientRect(); return Math.min(1000, Math.max(0, (event.clientX - box.left) / box.width * 1115 - 110)); };
+    held = true;
     const begin = at(down), mark = document.createElementNS("http://www.w3.org/2000/svg", "rect");
     mark.setAttribute("class", "drag"); mark.setAttribute("y", "0"); mark.setAttribute("height", "100%");
     const move = (event) => { if (Math.abs(at(event) - begin) < 8) return; if (!mark.isConnected) picture.append(mark); mark.setAttribute("x", Math.min(begin, at(event))); mark.setAttribute("width", Math.abs(at(event) - begin)); };
     const up = (event) => {
       removeEventListener("pointermove", move);
       const end = at(event);
-      if (!mark.isConnected) return;
+      held = false;
+      if (!mark.isConnected) { if (askAgain) { askAgain = false; look(); } return; }
       mark.remove();
       addEventListener("click", (click) => { click.preventDefault(); click.stopPropagation(); }, { capture: true, once: true });
       const [from, until] = [...lanes].slice(0, 2).map((each) => Date.parse(each.dateTime)), url = here();
