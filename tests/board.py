@@ -19,7 +19,7 @@ from projector.database import disposing, open_engine
 from projector.log import Log, open_log
 from projector.project import project
 from projector.table_sink import TableSink
-from tests.given import WORKSPACE, Parameters, arrived
+from tests.given import PUBLIC_URL, WORKSPACE, Parameters, arrived
 
 _FIGURE = re.compile(r'data-figure="([a-z_]+)"[^>]*>(.*?)</(?:td|dd)>', re.DOTALL)
 _TAG = re.compile(r"<[^>]*>")
@@ -28,11 +28,11 @@ _TAG = re.compile(r"<[^>]*>")
 class Board:
     """The pages, and the log and tables below them."""
 
-    def __init__(self, log: Log, engine: Any, keys: tuple[Key, ...] | None) -> None:
+    def __init__(self, log: Log, engine: Any, keys: tuple[Key, ...] | None, public_url: str = PUBLIC_URL) -> None:
         self.log, self.engine = log, engine
         self.app = Flask(__name__)
         login = None if keys == () else Login(Keys(keys or ()))  # None: no key is set, and it is not open
-        pages, self.pulse = board(Store(engine, log), log, engine, login, "https://example.test/callbacks")
+        pages, self.pulse = board(Store(engine, log), log, engine, login, public_url)
         self.app.register_blueprint(pages)
         self.web = self.app.test_client()
 

@@ -9,7 +9,7 @@ from hypothesis import given as whatever
 from hypothesis import strategies as st
 
 from projector.board.picture import LANE, WIDTH, of_task, of_worker
-from projector.board.seen import Seen, moment_in
+from projector.board.seen import Seen, is_told_here, moment_in
 from projector.board.words import clock, duration, percent, short
 from projector.read.happening import Window
 from projector.read.steps import steps
@@ -47,7 +47,10 @@ def test_a_duration_is_told_as_people_do(ms: int | None, told: str) -> None:
     assert duration(ms) == told
 
 
-@pytest.mark.parametrize(("ratio", "told"), [(None, "–"), (0.0, "0 %"), (0.125, "13 %"), (0.8333, "83 %"), (1.0, "100 %")])
+@pytest.mark.parametrize(
+    ("ratio", "told"),
+    [(None, "–"), (0.0, "0 %"), (0.125, "13 %"), (0.8333, "83 %"), (0.9999, "99 %"), (0.0001, "1 %"), (1.0, "100 %")],
+)
 def test_a_share_is_told_in_percent(ratio: float | None, told: str) -> None:
     """A half counts up; nothing of nothing is a dash."""
     assert percent(ratio) == told
@@ -72,6 +75,35 @@ def test_a_day_is_as_long_as_it_is_on_the_viewer_s_clocks(day: str, hours: int) 
     all_ = seen.hours()
     assert (all_[0].start_ms, all_[-1].end_ms) == (start_ms, seen.at_ms)
     assert all(one.end_ms == other.start_ms for one, other in itertools.pairwise(all_))
+
+
+@pytest.mark.parametrize("hour", [0, 1])
+def test_a_day_begins_once_where_midnight_comes_twice(hour: int) -> None:
+    """In the Azores the clocks go back over midnight: both of the repeated hours are of the day that began before them."""
+    zone = ZoneInfo("Atlantic/Azores")
+    first = moment_in("2026-10-25T00:30:00+00:00", zone) + hour * 3_600_000
+    assert (
+        Seen(NOW + 10**12, zone, "WS1", first).day() == Seen(NOW + 10**12, zone, "WS1", moment_in("2026-10-25T12:00", zone)).day()
+    )
+
+
+@pytest.mark.parametrize("text", ["1712010112345", "1801010112345"])
+def test_milliseconds_are_milliseconds(text: str) -> None:
+    """Not a date in the year 1712 written without dashes."""
+    assert moment_in(text, ZoneInfo("UTC")) == int(text)
+    assert not is_told_here(text)
+
+
+def test_a_step_is_cut_where_the_capacity_changes() -> None:
+    """Each part is of the capacity there was; of none before any was told."""
+    channels = [
+        offer("c1", 5, 15) | {"kind": "channel", "configured_capacity": 2},
+        offer("c2", 15, None) | {"kind": "channel", "configured_capacity": 5},
+    ]
+    found = steps([offer("a", 0, 20), *channels], Window(START_MS, START_MS + 25_000))["TC1"]
+    assert [((s.started_ms - START_MS) // 1000, (s.ended_ms - START_MS) // 1000, s.load, s.capacity) for s in found] == [
+        (0, 5, 1, None), (5, 15, 1, 2), (15, 20, 1, 5),
+    ]  # fmt: skip
 
 
 def test_load_is_what_takes_capacity_at_once() -> None:

@@ -17,6 +17,7 @@ from projector.board import stream as streaming
 from projector.board.shared import Shared
 from projector.board.stream import MOST, Pulse
 from projector.errors import ProjectorError, StoreUnavailable
+from tests.board import board_over
 from tests.given import worker
 from tests.harness import Process, ending, wait_until
 
@@ -94,6 +95,33 @@ def test_trouble_is_told_and_its_end_too(tables: Tables, pulse: Pulse) -> None:
     wait_until(lambda: next(events).startswith("id: 8\nevent: moved"))
 
 
+def test_trouble_that_nobody_foresaw_is_told_too(tables: Tables, pulse: Pulse, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that looks goes on: what it tells is never just old."""
+    assert pulse.enter()
+    events = pulse.events(7)
+    assert names(events, 2) == ["", "tick"]
+
+    def broken() -> int:
+        raise TimeoutError("the pool is exhausted")
+
+    monkeypatch.setattr(pulse, "_look", broken)
+    wait_until(lambda: "nobody foresaw" in next(events))
+    monkeypatch.setattr(pulse, "_look", lambda: 9)
+    wait_until(lambda: next(events).startswith("id: 9"))
+
+
+@pytest.mark.parametrize("told", ["9" * 5000, "²", "-1", "x"])
+def test_a_last_event_that_is_none_takes_no_stream_for_good(url: URL, told: str) -> None:
+    """Whatever a browser says it saw last: it is answered, and leaves its place when it goes."""
+    with board_over(url) as board:
+        for _ in range(MOST + 5):
+            answer = board.web.get("/stream", headers={"Last-Event-ID": told})
+            assert answer.status_code == 200
+            answer.close()
+        board.pulse.close()
+        wait_until(lambda: watching() == 0)
+
+
 def test_there_are_so_many_streams_and_no_more(pulse: Pulse) -> None:
     """Whoever comes beyond is refused until one leaves."""
     assert [pulse.enter() for _ in range(MOST + 1)] == [True] * MOST + [False]
@@ -144,6 +172,28 @@ def test_what_many_ask_at_once_is_worked_out_once() -> None:
     assert shared.get("b", slow) == "made 2"
     now[0] = 1.0
     assert shared.get("a", slow) == "made 3"
+
+
+def test_what_takes_longer_than_a_second_is_not_begun_again() -> None:
+    """Whoever asks while it is being made waits for it, however long that is."""
+    now, made = [0.0], itertools.count(1)
+    shared, begun, go_on = Shared(lambda: now[0]), threading.Event(), threading.Event()
+
+    def slow() -> str:
+        begun.set()
+        go_on.wait(30)
+        return f"made {next(made)}"
+
+    answers: list[str] = []
+    threads = [threading.Thread(target=lambda: answers.append(shared.get("a", slow))) for _ in range(2)]
+    threads[0].start()
+    begun.wait(30)
+    now[0] = 5.0
+    threads[1].start()
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    assert answers == ["made 1"] * 2
 
 
 def test_an_error_is_everybody_s_who_waits_and_is_not_kept() -> None:

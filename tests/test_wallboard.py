@@ -98,10 +98,12 @@ def test_the_sparkline_ends_with_what_waits_at_the_moment(story: Story) -> None:
 
 def test_all_queues_together(story: Story) -> None:
     """Sums are of all queues, the longest wait is of the queue that has it, the level is of all who left."""
-    together = wallboard.in_all(list(look(story, 600).values()))
+    with present(story.engine, story.log) as now:
+        open_tasks = tasks_in_queues(now, WORKSPACE, ms(600))
+    together = wallboard.in_all(list(look(story, 600).values()), open_tasks, ms(600))
     assert (together["tasks_waiting"], together["longest_wait_ms"], together["tasks_in_progress"]) == (2, 100_000, 3)
     assert together["service_level"] == 0.5
-    assert wallboard.in_all([])["longest_wait_ms"] is None
+    assert wallboard.in_all([], [], 0)["longest_wait_ms"] is None
 
 
 def test_a_queue_s_day_is_told_by_the_hour(story: Story) -> None:

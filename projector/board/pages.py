@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeAlias
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import sqlalchemy as sa
 from flask import Blueprint, Response, g, redirect, render_template, request
@@ -61,7 +61,7 @@ def board(store: Store, log: Log, engine: sa.Engine, login: Login | None, public
         there = _workspaces(store)
         sid = workspace_sid or next(iter(there), "")
         if not sid:
-            return _answer(render_template("board/empty.html", public_url=public_url, seen=_seen(""), workspaces={}))
+            return _answer(render_template("board/empty.html", public_url=_shown(public_url), seen=_seen(""), workspaces={}))
         return _page("wallboard", sid, lambda seen: show.wallboard(store, log, seen, request.args))
 
     def serve(path: str, name: str, make: Show) -> None:
@@ -162,7 +162,14 @@ def _told_for_all(seen: Seen) -> AnyResponse | None:
             del query[name]
     if query == asked:
         return None
-    return redirect(f"{request.path}?{urlencode(query)}" if query else request.path, 302)
+    path = quote(request.path)
+    return redirect(f"{path}?{urlencode(query)}" if query else path, 302)
+
+
+def _shown(public_url: str) -> str:
+    """An address without what is secret in it: a password before the host, a query."""
+    parts = urlsplit(public_url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if public_url else ""
 
 
 def _live_link() -> str:

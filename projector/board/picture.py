@@ -4,14 +4,13 @@ Widths are of a picture `WIDTH` wide, whatever it is shown on. Every bar says in
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from msgspec import Struct
 
 from projector.board.seen import Seen
 from projector.board.words import duration, local
 from projector.read.happening import Window
-from projector.read.steps import steps
+from projector.read.steps import Step, steps
 from projector.rows import Row
 
 WIDTH, LANE, GAP, AXIS = 1000, 22, 6, 18
@@ -57,13 +56,12 @@ def of_worker(
     workspace's activities, so that each has its own in every picture."""
     activities = [row for row in rows if row["kind"] == "activity"]
     offers = [row for row in rows if row["kind"] == "reservation"]
-    capacity = {row["task_channel_sid"]: row["configured_capacity"] for row in rows if row["kind"] == "channel"}
     lanes: list[tuple[str, list[Row]]] = [("Activity", activities)]
     drawn = _Drawing(window, seen, tones)
     for name, of in lanes:
         drawn.lane(name, of)
     for sid, found in steps(rows, window).items():
-        drawn.load(channels.get(sid) or sid, found, capacity.get(sid))
+        drawn.load(channels.get(sid) or sid, found)
     for place, of in enumerate(_side_by_side(offers)):
         drawn.lane("Reservations" if place == 0 else "", of)
     return drawn.picture()
@@ -95,11 +93,12 @@ class _Drawing:
         bars = [bar for row in rows if (bar := self._bar(row, y)) is not None]
         self._lanes.append(Lane(name, y, bars))
 
-    def load(self, name: str, found: Iterable[Any], capacity: int | None) -> None:
+    def load(self, name: str, found: Iterable[Step]) -> None:
         """A lane of load: the higher, the more of the capacity; above it in another tone."""
         y = self._below()
         bars = []
         for step in found:
+            capacity = step.capacity
             share = min(1.0, step.load / capacity) if capacity else 1.0
             x, width = self._across(step.started_ms, step.ended_ms)
             over = capacity is not None and step.load > capacity

@@ -3,7 +3,7 @@ clocks, which are the viewer's own: a link shows another viewer the same moment 
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Struct
@@ -18,7 +18,7 @@ from projector.read.when import moment
 
 ZONE_COOKIE = "zone"
 UTC = ZoneInfo("UTC")
-HOUR_MS, MINUTE_MS = 3_600_000, 60_000
+HOUR_MS = 3_600_000
 KNOWABLE = ("/workers/", "/tasks/", "/reservations/")
 PATHS = {"WK": "workers", "WT": "tasks", "WR": "reservations", "WQ": "queues", "EV": "callbacks"}
 
@@ -64,7 +64,7 @@ class Seen(Struct, frozen=True):
     def of(self, sid: str | None) -> str | None:
         """Where the page of this worker, task, reservation, queue or callback is; None for what has none."""
         folder = PATHS.get((sid or "")[:2])
-        return self.link(f"/{folder}/{sid}") if folder else None
+        return self.link(f"/{folder}/{quote(sid or '')}") if folder else None
 
     def clock(self, ms: int | None) -> str:
         """The time of day, with the date where that is another one than the moment's."""
@@ -80,7 +80,7 @@ class Seen(Struct, frozen=True):
         return tables.iso(ms)
 
     def stretch(self, start_ms: int, end_ms: int, sid: str | None = None, how: str = "") -> str:
-        """This page, or the one of `sid`, of a stretch of time; in the query, so that it can be added to where we are."""
+        """This page, or the one of the queue `sid`, of a stretch of time; in the query, so that it can be added to where we are."""
         told = (
             self.query
             | {"from": tables.iso(start_ms), "until": tables.iso(min(end_ms, self.at_ms))}
@@ -89,7 +89,8 @@ class Seen(Struct, frozen=True):
         return f"{self._page(sid)}?{urlencode(told)}"
 
     def _page(self, sid: str | None) -> str:
-        return f"/workspaces/{self.workspace_sid}/{PATHS[sid[:2]]}/{sid}" if sid else ""
+        """Where the page of a queue is, whatever its Sid begins with; ours without one."""
+        return f"/workspaces/{self.workspace_sid}/queues/{quote(sid)}" if sid else ""
 
     def full(self, ms: int) -> str:
         """The time with its date and zone: what a picture of the screen shows, too."""
@@ -97,7 +98,7 @@ class Seen(Struct, frozen=True):
 
     def day(self) -> Window:
         """The day that the moment lies in, on the viewer's clocks: 23 to 25 hours."""
-        midnight = local(self.at_ms, self.zone).replace(hour=0, minute=0, second=0, microsecond=0)
+        midnight = local(self.at_ms, self.zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
         following = (midnight.replace(tzinfo=None) + timedelta(days=1)).replace(tzinfo=self.zone)
         return Window(_ms(midnight), _ms(following))
 
@@ -122,6 +123,8 @@ def zone_of(cookies: Mapping[str, str]) -> ZoneInfo:
 def moment_in(text: str, zone: ZoneInfo) -> int:
     """A moment as it was typed: without a zone it is on the viewer's clocks. Raises `Unanswerable`."""
     text = ZONE_PLUS.sub(r"+\1", text)
+    if text.strip().isdecimal():
+        return moment(text)
     try:
         told = datetime.fromisoformat(text.strip())
         return moment(text) if told.tzinfo else moment(told.replace(tzinfo=zone).isoformat())
@@ -131,6 +134,8 @@ def moment_in(text: str, zone: ZoneInfo) -> int:
 
 def is_told_here(text: str) -> bool:
     """Whether a moment was typed without a zone, so that it would be another one elsewhere."""
+    if text.strip().isdecimal():
+        return False
     try:
         return datetime.fromisoformat(text.strip()).tzinfo is None
     except ValueError:

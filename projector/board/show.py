@@ -22,6 +22,7 @@ from projector.read.queue import tasks_in_queues, tasks_of
 from projector.read.refolded import Refolded
 from projector.read.source import Source
 from projector.read.task import task as task_at
+from projector.read.then import thing_then
 from projector.read.timeline import timeline, timeline_known
 from projector.read.worker import worker as worker_at
 from projector.rows import Row
@@ -31,6 +32,7 @@ from projector.taskrouter.text import EARLIEST_MS
 
 Told = dict[str, Any]
 PAGE = 25  # workers on a screen
+MOST_SPANS = 2_000  # on a picture
 WAITING, LATEST, BEHIND, LEFT = 20, 12, 50, 100  # tasks, callbacks, callbacks of one worker or task, tasks that left a queue
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
 USUAL_MS, LONGEST_PICTURE_MS = 8 * HOUR_MS, 8 * 24 * HOUR_MS  # of a picture: a week, and what two clocks may differ by
@@ -49,7 +51,7 @@ def wallboard(store: Store, log: Log, seen: Seen, asked: Mapping[str, str]) -> T
         queues = board.queues(now, ws, at_ms, open_tasks)
         return {
             "queues": queues,
-            "in_all": board.in_all(queues),
+            "in_all": board.in_all(queues, open_tasks, at_ms),
             "late_ms": board.THRESHOLD_SECONDS * 1000,
             "waiting": board.described(now, ws, waiting[:WAITING], at_ms),
             "waiting_in_all": len(waiting),
@@ -77,7 +79,8 @@ def worker(store: Store, log: Log, seen: Seen, sid: str, asked: Mapping[str, str
         age_ms = seen.at_ms - (today["created_at"] or today["first_seen_at"])
         window = window_asked(asked, seen, min(USUAL_MS, max(MINUTE_MS, age_ms)), LONGEST_PICTURE_MS)
         source = store.known(now, seen.known_ms)
-        rows = _lasted(source, "worker", ws, sid, window)
+        every = [_then(row, seen.at_ms) for row in _lasted(source, "worker", ws, sid, window)]
+        rows = every[-MOST_SPANS:]
         tones = picture.tones_of(board.activity_names(now, ws))
         return {
             "sid": sid,
@@ -86,9 +89,10 @@ def worker(store: Store, log: Log, seen: Seen, sid: str, asked: Mapping[str, str
             "today": today,
             "window": window,
             "spans": rows,
+            "spans_in_all": len(every),
             "tones": tones,
             "picture": picture.of_worker(rows, channels_of(now.today, ws, sid), tones, window, seen),
-            "totals": _totals(now, source, Scope(ws, worker_sid=sid), window, rows),
+            "totals": _totals(now, source, Scope(ws, worker_sid=sid), window, every),
             "callbacks": callbacks.of_unit(source, Unit(ws, "worker", sid), seen.at_ms, BEHIND),
             "fresh": board.freshness(now, seen.now_ms),
         }
@@ -105,7 +109,7 @@ def task(store: Store, log: Log, seen: Seen, sid: str, asked: Mapping[str, str])
         whole = Window(EARLIEST_MS, seen.at_ms + 1)
         rows = [_then(row, seen.at_ms) for row in _lasted(source, "task", ws, sid, whole)]
         if asked.get("from") or asked.get("until"):
-            window = window_asked(asked, seen, USUAL_MS, LONGEST_PICTURE_MS)
+            window = window_asked(asked, seen, USUAL_MS, LONGEST_MS)
         else:
             window = _whole_life(rows, seen.at_ms)
         return {
@@ -153,6 +157,7 @@ def queue(store: Store, log: Log, seen: Seen, sid: str, asked: Mapping[str, str]
             "title": today["friendly_name"] or sid,
             "today": today,
             "then": queue_at(now, ws, sid, at_ms),
+            "target_workers": (thing_then(now, tables.task_queue, today, at_ms) or {}).get("target_workers"),
             "waiting": board.described(now, ws, waiting[:WAITING], at_ms),
             "waiting_in_all": len(waiting),
             "working": board.described(now, ws, working[:WAITING], at_ms),

@@ -9,6 +9,7 @@ so there are `MOST` of them in a process at once, and whoever comes beyond looks
 """
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,12 +18,15 @@ from flask import Blueprint, Response, request
 
 from projector.errors import ProjectorError
 
+logger = logging.getLogger(__name__)
+
 LOOK_SECONDS = 0.5  # between two looks at the tables
 CALM_SECONDS = 1.0  # between two events of a stream: a page takes no more
 TICK_SECONDS = 5.0
 LONGEST_SECONDS = 900.0  # of a stream; the browser comes back by itself
 RETRY_MS = 1_000
 MOST = 32
+POSITION_DIGITS = 19
 
 
 class Pulse:
@@ -85,13 +89,16 @@ class Pulse:
             return self._position, self._trouble
 
     def _watch(self) -> None:
+        position: int | None
+        trouble: str | None
         while True:
-            position: int | None
-            trouble: str | None
             try:
                 position, trouble = self._look(), None
             except ProjectorError as error:
                 position, trouble = self._position, str(error)
+            except Exception:
+                logger.exception("pulse_failed")
+                position, trouble = self._position, "The server cannot look at its tables, for a reason nobody foresaw."
             with self._changed:
                 if self._position != position or self._trouble != trouble:
                     self._position, self._trouble = position, trouble
@@ -113,11 +120,12 @@ def serve_stream(board: Blueprint, pulse: Pulse) -> None:
     @board.get("/stream")
     def stream() -> Response:
         told = request.headers.get("Last-Event-ID", "")
+        seen = int(told) if told.isascii() and told.isdecimal() and len(told) <= POSITION_DIGITS else None
         if not pulse.enter():
             return Response(
                 "Too many look at once. Look again by the clock.\n", 503, {"Retry-After": "10"}, mimetype="text/plain"
             )
-        answer = Response(pulse.events(int(told) if told.isdecimal() else None), mimetype="text/event-stream")
+        answer = Response(pulse.events(seen), mimetype="text/event-stream")
         answer.call_on_close(pulse.leave)
         answer.headers["X-Accel-Buffering"] = "no"  # a proxy shall not keep them back
         return answer

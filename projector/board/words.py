@@ -18,8 +18,11 @@ def duration(ms: int | None) -> str:
 
 
 def percent(ratio: float | None) -> str:
-    """0.8333 as 83 %; a half counts up. Nothing of nothing is a dash."""
-    return NOTHING if ratio is None else f"{int(ratio * 100 + 0.5)} %"
+    """0.8333 as 83 %; a half counts up, but not to all or from nothing. Nothing of nothing is a dash."""
+    if ratio is None:
+        return NOTHING
+    rounded = int(ratio * 100 + 0.5)
+    return f"{rounded if ratio in (0, 1) else max(1, min(99, rounded))} %"
 
 
 def local(ms: int, zone: tzinfo) -> datetime:

@@ -4,9 +4,10 @@ from collections.abc import Iterable
 
 from projector.log import Log, Timed
 from projector.log.entry import recorded_ms
+from projector.read.refolded import Refolded
 from projector.read.source import Source
 from projector.rows import Row
-from projector.taskrouter.callback import EVENT_SID, Callback, Unit, parameters_of, read
+from projector.taskrouter.callback import EVENT_SID, Callback, Unit, parameters_of, read, unit_of
 
 LOOK = 500  # callbacks looked through for a workspace's last ones: a quiet one beside busy ones may show fewer
 
@@ -22,7 +23,10 @@ def latest(log: Log, workspace_sid: str, at_ms: int, limit: int) -> list[Row]:
 
 def of_unit(source: Source, unit: Unit, at_ms: int, limit: int) -> list[Row]:
     """A unit's last callbacks stamped up to the moment, among those known; the last first."""
-    return [_row(each) for each in source.callbacks(unit, 0, at_ms)[::-1][:limit]]
+    if isinstance(source, Refolded):
+        return [_row(each) for each in source.callbacks(unit, 0, at_ms)[::-1][:limit]]
+    rows = [read(row.state, row.originator_id) for row in source.log.latest((at_ms + 1, 0), 0, limit, str(unit))]
+    return [_row(each) for each in rows if unit_of(each.fields) == unit]
 
 
 def one(log: Log, workspace_sid: str, sid: str) -> Row | None:

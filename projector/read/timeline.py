@@ -50,7 +50,8 @@ def timeline(connection: sa.Connection, workspace_sid: str, of: str, sid: str, w
 
 
 def timeline_known(source: Refolded, workspace_sid: str, of: str, sid: str, window: Window) -> list[Row]:
-    """The same from what was known then. A worker's channels are as its own callbacks tell them, without what tasks' state of them."""
+    """The same from what was known then. Configured capacities are left out: what of them tasks' callbacks
+    stated was known then is looked up for a moment alone (`Source.stated`)."""
     kinds = WORKER if of == "worker" else TASK
     columns = dict.fromkeys(column for _, told in kinds.values() for column in told)
     spans = source.spans(Unit(workspace_sid, of, sid))
@@ -67,7 +68,6 @@ def _known(source: Refolded, span: Span, kinds: dict[str, Any], columns: Iterabl
     if kind is None:
         return {}
     told = row_of(span)
-    told["configured_capacity"] = told.get("updated_capacity")
     for table in (tables.activity, tables.worker, tables.task_queue):
         told[f"{table.name}_name_now"] = source.names.now(table, span.workspace_sid, told.get(f"{table.name}_sid"))
     return {"kind": kind} | {column: told.get(column) for column in (*TOLD, *columns)}

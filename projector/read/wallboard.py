@@ -62,16 +62,16 @@ def _queue(sid: str, name: str | None, open_tasks: Sequence[Row], stays: Sequenc
     }
 
 
-def in_all(among: Sequence[Row]) -> Row:
-    """All queues together, as each is in `queues`; `service_level`: the ratio alone."""
-    longest = max((row for row in among if row["tasks_waiting"]), key=lambda row: row["longest_wait_ms"], default=None)
+def in_all(among: Sequence[Row], open_tasks: Sequence[Row], at_ms: int) -> Row:
+    """All queues together, those deleted with tasks in them too, as each is in `queues`; `service_level`: the ratio alone."""
+    waiting = [row for row in open_tasks if row["waiting"]]
     levels = [row["service_level"] for row in among]
     in_time, offered = sum(each["answered_in_time"] for each in levels), sum(map(_offered, levels))
     return {
-        "tasks_waiting": sum(row["tasks_waiting"] for row in among),
-        "longest_wait_ms": longest and longest["longest_wait_ms"],
-        "oldest_task_sid": longest and longest["oldest_task_sid"],
-        "tasks_in_progress": sum(row["tasks_in_progress"] for row in among),
+        "tasks_waiting": len(waiting),
+        "longest_wait_ms": at_ms - waiting[0]["since"] if waiting else None,
+        "oldest_task_sid": waiting[0]["task_sid"] if waiting else None,
+        "tasks_in_progress": len(open_tasks) - len(waiting),
         "service_level": round(in_time / offered, 4) if offered else None,
     }
 

@@ -52,20 +52,24 @@
     else if (byTheClock) say(`Looked at again every ${LOOK_AGAIN_MS / 1000} seconds.`);
     else if (stream?.readyState === EventSource.OPEN) say("Live.");
     if (slider && isLive()) {
-      slider.max = Math.min(Number(slider.dataset.end), Date.now());
+      turn(Date.now());
       if (document.activeElement !== slider) slider.value = slider.max;
     }
     chart();
   });
 
   // --- the stream ----------------------------------------------------------------------------------------------------------------------
-  let stream, byTheClock, heardMs = Date.now();
+  let stream, byTheClock, tryAgain, heardMs = Date.now();
   const lost = (why) => { if (isLive()) say(`${why} The page shows what it last knew; trying again.`, true); };
   const useClock = (on) => {
     clearInterval(byTheClock);
     byTheClock = on ? setInterval(() => { if (isLive()) look(); }, LOOK_AGAIN_MS) : undefined;
   };
+  // Only a page that is live and seen listens: a browser has six connections to a server for all its pages.
   const listen = () => {
+    stream?.close();
+    if (document.hidden || !isLive()) return;
+    heardMs = Date.now();
     stream = new EventSource("/stream");
     const hear = (name, act) => stream.addEventListener(name, (event) => { heardMs = Date.now(); act(event); });
     hear("open", () => { useClock(false); if (isLive()) { say("Live."); look(); } });
@@ -74,36 +78,46 @@
     stream.addEventListener("error", () => {
       if (stream.readyState !== EventSource.CLOSED) { lost("The connection was lost."); return; } // the browser tries again by itself
       if (!byTheClock) { lost("The connection was refused."); useClock(true); look(); } // too many look at once, or the server is gone
-      setTimeout(listen, 2 * LOOK_AGAIN_MS);
+      clearTimeout(tryAgain);
+      tryAgain = setTimeout(listen, 2 * LOOK_AGAIN_MS);
     });
   };
   listen();
   setInterval(() => {
-    if (stream.readyState === EventSource.CLOSED || Date.now() - heardMs < SILENT_MS) return;
+    if (!stream || stream.readyState === EventSource.CLOSED || Date.now() - heardMs < SILENT_MS) return;
     lost(`Nothing was heard from the server for ${Math.round((Date.now() - heardMs) / 1000)} seconds.`);
-    if (Date.now() - heardMs > 2 * SILENT_MS) { stream.close(); heardMs = Date.now(); listen(); }
+    if (Date.now() - heardMs > 2 * SILENT_MS) listen();
   }, 2000);
-  addEventListener("pagehide", () => stream.close());
+  document.addEventListener("visibilitychange", listen);
+  addEventListener("pagehide", () => stream?.close());
   addEventListener("pageshow", (event) => { if (event.persisted) listen(); });
 
   // --- the moment ----------------------------------------------------------------------------------------------------------------------
   const zone = document.querySelector("[data-zone]")?.textContent.trim() || "UTC";
   const clock = new Intl.DateTimeFormat("sv-SE", { timeZone: zone, dateStyle: "short", timeStyle: "medium" });
   const moment = () => Date.parse(here().searchParams.get("at") || here().searchParams.get("known") || "") || Date.now();
+  let shown = location.search; // what the page was loaded for, or asked for since
+  const turn = (ms) => { // to the day that a moment lies in; one that is an hour longer or shorter is told by the next page
+    const end = () => Number(slider.dataset.end);
+    while (ms > end()) { slider.min = end() + 1000; slider.dataset.end = end() + DAY_MS; }
+    while (ms < Number(slider.min)) { slider.dataset.end = Number(slider.min) - 1000; slider.min = Number(slider.min) - DAY_MS; }
+    slider.max = Math.min(end(), Date.now());
+  };
   const sayMoment = () => say(`Shown as at ${clock.format(moment())} ${zone}.`);
   const show = (ms, kept = false) => { // kept: a moment to come back to, by the browser's button
     const url = here();
     for (const name of ["from", "until", "how"]) url.searchParams.delete(name);
     if (ms === null || ms >= Date.now()) { url.searchParams.delete("at"); url.searchParams.delete("known"); } else url.searchParams.set("at", new Date(ms).toISOString());
     if (kept) history.pushState(null, "", url); else history.replaceState(history.state, "", url);
+    shown = location.search;
+    if (isLive() === (!stream || stream.readyState === EventSource.CLOSED)) listen();
     content.dataset.live = isLive() ? "yes" : "no";
     const link = document.querySelector("[data-live-link]");
     if (isLive()) link.setAttribute("aria-current", "true"); else link.removeAttribute("aria-current");
     const typed = document.querySelector("[data-at]");
     if (typed) typed.value = isLive() ? "" : clock.format(moment()).replace(" ", "T");
     if (slider) {
-      const middle = Number(slider.min) + DAY_MS / 2;
-      if (Math.abs(moment() - middle) > DAY_MS) { location.reload(); return; } // another day: another slider
+      turn(moment());
       if (document.activeElement !== slider || playing) slider.value = moment();
       slider.setAttribute("aria-valuetext", clock.format(moment()));
     }
@@ -116,7 +130,14 @@
   slider?.addEventListener("pointerdown", () => history.pushState(null, "", here()));
   document.querySelector("[data-live-link]")?.addEventListener("click", (event) => { event.preventDefault(); show(null, true); });
   document.querySelector("[data-pause]")?.addEventListener("click", () => { stop(); if (isLive()) show(Date.now() - 1000, true); });
-  addEventListener("popstate", () => location.reload());
+  addEventListener("popstate", () => { if (location.search !== shown) location.reload(); });
+  document.querySelector(".moment")?.addEventListener("submit", (event) => { // with what the page shows now, not what it was loaded with
+    event.preventDefault();
+    const url = here(), typed = new FormData(event.target);
+    for (const name of ["from", "until", "page", "how", "at", "known"]) url.searchParams.delete(name);
+    for (const name of ["at", "known"]) if (typed.get(name)) url.searchParams.set(name, typed.get(name));
+    location.assign(url);
+  });
 
   // --- play ----------------------------------------------------------------------------------------------------------------------------
   let playing = null;
@@ -158,7 +179,6 @@
     mark.setAttribute("class", "drag"); mark.setAttribute("y", "0"); mark.setAttribute("height", "100%");
     const move = (event) => { if (Math.abs(at(event) - begin) < 8) return; if (!mark.isConnected) picture.append(mark); mark.setAttribute("x", Math.min(begin, at(event))); mark.setAttribute("width", Math.abs(at(event) - begin)); };
     const up = (event) => {
-      removeEventListener("pointermove", move);
       const end = at(event);
       held = false;
       if (!mark.isConnected) { if (askAgain) { askAgain = false; look(); } return; }
@@ -170,8 +190,11 @@
       url.hash = "timeline";
       setTimeout(() => location.assign(url), 0);
     };
-    addEventListener("pointermove", move);
-    addEventListener("pointerup", up, { once: true });
+    const ended = new AbortController();
+    const whileDrawn = { signal: ended.signal };
+    addEventListener("pointermove", move, whileDrawn);
+    addEventListener("pointerup", (event) => { ended.abort(); up(event); }, whileDrawn);
+    addEventListener("pointercancel", () => { ended.abort(); mark.remove(); held = false; }, whileDrawn);
   });
   content.addEventListener("dragstart", (event) => { if (event.target.closest("[data-picture]")) event.preventDefault(); });
 
