@@ -73,6 +73,17 @@ def test_the_board_shows_a_moment(board: Board) -> None:
     assert "No worker yet at this moment" in board.page(at=iso(-60))
 
 
+def test_what_happened_in_the_very_moment_is_on_the_board(board: Board) -> None:
+    """Its callback is among the last ones; a worker of whom nobody told whether they get tasks is not counted as available."""
+    page = board.page(at=iso(600))
+    assert floor()[-1]["Sid"] in page.partition('id="latest"')[2]
+    assert floor()[-1]["Sid"] not in board.page(at=iso(599.999))
+    tiles = [
+        figures(board.page(at=iso(at)).partition('class="tiles"')[2].partition("</dl>")[0])["available"] for at in (130, 600)
+    ]
+    assert tiles == ["1 of 1", "0 of 1"]
+
+
 def test_the_moment_goes_with_every_link(board: Board) -> None:
     """A link of the board of a moment leads to that moment; the one to live does not."""
     page = board.page(at=iso(130))

@@ -164,6 +164,16 @@ def test_no_bar_leaves_the_picture_and_none_in_a_lane_overlap(stretches: list[tu
         assert all(one.x + one.width <= other.x + 1.7 for one, other in itertools.pairwise(bars))  # a bar is 0.8 wide at least
 
 
+def test_a_bar_s_tone_is_its_status_s_or_its_name_s() -> None:
+    """Offered, busy, wrapping up; an activity's is the one its name has; load above the capacity has its own."""
+    rows = [offer("a", 0, 10, "pending"), offer("a", 10, 20), offer("a", 20, 30, "wrapping"), activity("Idle", 0, 50), activity("Odd", 50, None),
+            offer("b", 5, 8), offer("cap", 0, None) | {"kind": "channel", "configured_capacity": 1}]  # fmt: skip
+    lanes = of_worker(rows, {}, {"Idle": "tone3"}, WINDOW, SEEN).lanes
+    assert [bar.tone for bar in lanes[0].bars] == ["tone3", "plain"]
+    assert [bar.tone for bar in lanes[1].bars] == ["load", "over", "load"]
+    assert [bar.tone for bar in lanes[2].bars] == ["offered", "busy", "wrapping"]
+
+
 def test_a_task_s_picture_says_how_visits_ended() -> None:
     """The outcome and whether it was told stand in the bar's words."""
     visit = offer("q", 10, 50) | {"kind": "queue", "task_queue_sid": "WQ1", "task_queue_name": "Support", "task_queue_name_now": None, "outcome": "accepted",

@@ -77,6 +77,13 @@ def test_the_service_level_is_of_the_last_thirty_minutes(story: Story) -> None:
     assert look(story, 4000)[SUPPORT]["service_level"]["offered"] is None
 
 
+def test_a_threshold_is_within_and_a_window_ends_before_its_end(story: Story) -> None:
+    """Who has waited exactly 20 seconds is in time; who is accepted in the very moment has not left before it."""
+    assert [look(story, at)[SUPPORT]["service_level_now"] for at in (520, 520.001)] == [1.0, 0.0]
+    assert [look(story, at)[SUPPORT]["service_level"]["answered"] for at in (120, 120.001)] == [0, 1]
+    assert [look(story, at)[SUPPORT]["tasks_waiting"] for at in (499.999, 500)] == [0, 1]
+
+
 def test_a_task_that_is_being_transferred_is_in_progress(url: URL) -> None:
     """Accepted, then offered to another worker out of the same queue: it waits no more, and it is not lost from sight."""
     with looking_at(url) as floor:
