@@ -273,7 +273,9 @@ def _many_are_the_sum_of_each(twice: Twice, data: st.DataObject) -> None:
             visits = [answers[each] for each in TASKS if answers[each] is not None]
             here = [found for found in visits if found["queue"] is not None and found["queue"]["task_queue_sid"] == queue]
             waiting = [found for found in here if found["queue"]["waiting"]]
-            busy = [found for found in here if not found["queue"]["waiting"] and found["status"] in ("assigned", "wrapping")]
+            # Reserved again, with its visit over: being transferred, and still with the worker it comes from.
+            held = [found for found in here if found["status"] in ("reserved", "assigned", "wrapping")]
+            busy = [found for found in held if not found["queue"]["waiting"]]
             found = queue_at(now, workspace, queue, at_ms)
             if found is None:
                 state = now.state(Unit(workspace, "task_queue", queue))
