@@ -47,12 +47,8 @@ class Looking:
         page.on("request", lambda request: self.asked.append(request.url))
 
     def _heard(self, kind: str, text: str) -> None:
-        away = (
-            "Failed to load resource",
-            "ERR_",
-            "htmx:sendError",
-            "Response Status Error Code 503",
-        )  # a server ended on purpose
+        # A server ended on purpose. htmx tells one failed request as two errors: afterRequest, then what it died of (sendError).
+        away = ("Failed to load resource", "ERR_", "htmx:afterRequest", "htmx:sendError", "Response Status Error Code 503")
         if kind == "error" and not any(each in text for each in away):
             self.told.append(text)
 
