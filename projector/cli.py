@@ -7,20 +7,15 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, BinaryIO
+from contextlib import closing
+from typing import BinaryIO
 
 import click
 
+from projector.cli_feeds import COMMANDS
 from projector.errors import ProjectorError
+from projector.opening import check_migrated, check_start, config_now, stores, tend_parent
 from projector.output import answer, progress_bar, say
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
-    from projector.config import Config
-    from projector.log import Log
 
 REFUSED = 2
 
@@ -71,8 +66,8 @@ def serve(host: str, port: int, no_project: bool) -> None:
     """
     from projector.processes import Family, check_port, stop_on_signals
 
-    config = _config()
-    _check(config, web=True)
+    config = config_now()
+    check_start(config, web=True)
     check_port(host, port)
     family = {"web": ["web", "--host", host, "--port", str(port)]} | ({} if no_project else {"loop": ["run"]})
     sys.exit(Family(family, {}).run(stop_on_signals()))
@@ -85,8 +80,8 @@ def web(host: str, port: int) -> None:
     """The web server alone: what `serve` starts and watches."""
     from projector.web import serve_http
 
-    _tend_parent()
-    serve_http(_config(), host, port)
+    tend_parent()
+    serve_http(config_now(), host, port)
 
 
 @commands.command()
@@ -100,11 +95,11 @@ def run() -> None:
     from projector.processes import collect_seldom, stop_on_signals
 
     stop = stop_on_signals()
-    _tend_parent()
+    tend_parent()
     logs.configure()
     collect_seldom()
-    config = _config()
-    _check(config, web=False)
+    config = config_now()
+    check_start(config, web=False)
     follow(config, stop)
 
 
@@ -119,7 +114,7 @@ def migrate(revision: str) -> None:
     from projector.readers import nobody_reads
     from projector.status import is_rebuild_due
 
-    url = _config().database_url
+    url = config_now().database_url
     said = {"revision": bring(url, revision)}
     said |= {"reporting": trouble} if (trouble := nobody_reads(url)) else {}
     say(said | ({"rebuild_due": True, "next": "projector rebuild"} if said["revision"] and is_rebuild_due(url) else {}))
@@ -135,8 +130,8 @@ def import_(file: BinaryIO) -> None:
     from projector.importing import import_lines
     from projector.log import open_log
 
-    config = _config()
-    _check_migrated(config)
+    config = config_now()
+    check_migrated(config)
     size, done = os.fstat(file.fileno()).st_size, [0]
     with progress_bar("import", "bytes") as progress, closing(open_log(config.database_url)) as log:
 
@@ -169,8 +164,8 @@ def export() -> None:
     from projector.importing import export_lines
     from projector.log import open_log
 
-    config = _config()
-    _check_migrated(config)
+    config = config_now()
+    check_migrated(config)
     with closing(open_log(config.database_url)) as log:
         for line in export_lines(log):
             sys.stdout.buffer.write(line)
@@ -185,7 +180,7 @@ def status(as_json: bool) -> None:
     """
     from projector.status import status as ask
 
-    with _stores() as (log, engine):
+    with stores() as (log, engine):
         standing = ask(log, engine, time.time_ns() // 1_000_000)
     say(standing, as_json=as_json)
     sys.exit(1 if standing["incomplete"] else 0)
@@ -208,7 +203,7 @@ def at_moment(sid: str, time_: str, known_at: str | None, workspace: str | None,
     from projector.read.when import moment
 
     at_ms, known_ms = moment(time_), moment(known_at) if known_at is not None else None
-    with _stores() as (log, engine):
+    with stores() as (log, engine):
         found = at(engine, log, sid, at_ms, known_ms, workspace)
     answer(found, as_json=as_json)
     sys.exit(0 if found["exists"] else 1)
@@ -225,7 +220,7 @@ def explain(sid: str, workspace: str | None, as_json: bool) -> None:
     """
     from projector.read.explain import explain as trace
 
-    with _stores() as (log, engine):
+    with stores() as (log, engine):
         answer(trace(engine, log, sid, workspace), as_json=as_json)
 
 
@@ -244,8 +239,8 @@ def rebuild(jobs: int) -> None:
 
     logs.configure()
     collect_seldom()
-    config = _config()
-    _check_migrated(config)
+    config = config_now()
+    check_migrated(config)
     with progress_bar("rebuild") as progress:
         rebuilt = make_anew(config.database_url, jobs, progress)
     rate = rebuilt.position / rebuilt.seconds
@@ -267,8 +262,8 @@ def verify(as_json: bool) -> None:
 
     logs.configure()
     collect_seldom()
-    config = _config()
-    _check_migrated(config)
+    config = config_now()
+    check_migrated(config)
     with progress_bar("verify") as progress:
         verdict = compare(config.database_url, progress)
     difference = verdict.difference._asdict() if verdict.difference else None
@@ -278,49 +273,5 @@ def verify(as_json: bool) -> None:
     sys.exit(1 if difference or verdict.incomplete else 0)
 
 
-def _config() -> "Config":
-    from projector.config import read_config
-
-    return read_config()
-
-
-def _tend_parent() -> None:
-    if os.environ.get("PROJECTOR_PARENT"):
-        from projector.processes import end_with_parent
-
-        end_with_parent()
-
-
-@contextmanager
-def _stores() -> "Iterator[tuple[Log, Engine]]":
-    """The log and the tables, which are this release's."""
-    from projector.log import open_log
-    from projector.revision import opened
-
-    url = _config().database_url
-    with opened(url) as engine, closing(open_log(url)) as log:
-        yield log, engine
-
-
-def _check_migrated(config: "Config") -> None:
-    from projector.revision import check_migrated
-
-    check_migrated(config.database_url)
-
-
-def _check(config: "Config", *, web: bool) -> None:
-    """Everything that must hold before a long-running command starts. A database that is away is waited for, not refused."""
-    from projector.errors import StoreUnavailable
-    from projector.log import open_log
-    from projector.safety import check_store, check_web
-
-    if web:
-        check_web(config)
-    log = open_log(config.database_url)
-    try:
-        check_store(config, log)
-        _check_migrated(config)
-    except StoreUnavailable as error:
-        click.echo(f"projector: {error} Starting all the same; it is asked again at every use.", err=True)
-    finally:
-        log.close()
+for _command in COMMANDS:
+    commands.add_command(_command)

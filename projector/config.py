@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 from sqlalchemy.engine import URL
@@ -23,6 +24,19 @@ SETTINGS: dict[str, tuple[str, str]] = {  # name → default, meaning
         "",
         "`token` for one account, or `ACsid:token,…`: a callback is then checked only with the tokens of the account it names. "
         "Two tokens of one account are a rotation.",
+    ),
+    "PROJECTOR_EVENT_STREAMS_URL": (
+        "",
+        "The address of an Event Streams webhook sink exactly as Twilio was given it. Empty: PROJECTOR_PUBLIC_URL with "
+        "`/event-streams` in place of `/callbacks`.",
+    ),
+    "TWILIO_API_KEYS": (
+        "",
+        "For `backfill` and `adopt`: comma-separated `ACsid:SKsid:secret` of an API key, or `ACsid:token`. Empty: Twilio is never asked.",
+    ),
+    "PROJECTOR_TWILIO_URL": (
+        "https://taskrouter.twilio.com",
+        "The one host that is asked for what was missed; no other, whatever it answers.",
     ),
     "PROJECTOR_WORKSPACES": ("", "Comma-separated workspace Sids that may post; empty: all."),
     "PROJECTOR_API_KEYS": (
@@ -52,6 +66,9 @@ class Config(Struct, frozen=True, kw_only=True):
 
     database_url: URL
     public_url: str = ""
+    event_streams_url: str = ""
+    twilio_url: str = "https://taskrouter.twilio.com"
+    twilio_keys: Mapping[str, tuple[str, str]] = {}  # AccountSid → user name and password at Twilio
     tokens: Mapping[str, tuple[str, ...]] = {}
     workspaces: frozenset[str] = frozenset()
     api_keys: Mapping[str, tuple[str, frozenset[str]]] = {}  # name → secret, the workspaces it may read (none: all)
@@ -73,10 +90,14 @@ def read_config(environment: Mapping[str, str] = os.environ) -> Config:
         return environment.get(name, "").strip() or SETTINGS[name][0]
 
     url = database_url(value("PROJECTOR_DATABASE_URL"))
+    public_url = value("PROJECTOR_PUBLIC_URL").partition("#")[0]
     usual_processes = min(4, os.cpu_count() or 1)
     return Config(
         database_url=url,
-        public_url=value("PROJECTOR_PUBLIC_URL").partition("#")[0],
+        public_url=public_url,
+        event_streams_url=value("PROJECTOR_EVENT_STREAMS_URL").partition("#")[0] or _beside(public_url),
+        twilio_url=_twilio_url(value("PROJECTOR_TWILIO_URL")),
+        twilio_keys=_twilio_keys(value("TWILIO_API_KEYS")),
         tokens=_tokens(value("TWILIO_AUTH_TOKEN")),
         workspaces=frozenset(_listed(value("PROJECTOR_WORKSPACES"))),
         api_keys=_api_keys(value("PROJECTOR_API_KEYS")),
@@ -85,6 +106,35 @@ def read_config(environment: Mapping[str, str] = os.environ) -> Config:
         web_processes=_whole_number("PROJECTOR_WEB_PROCESSES", value("PROJECTOR_WEB_PROCESSES") or str(usual_processes)),
         allow_unsafe=frozenset(_listed(value("PROJECTOR_ALLOW_UNSAFE"))),
     )
+
+
+def _beside(public_url: str) -> str:
+    """`https://example.com/callbacks` → `https://example.com/event-streams`."""
+    return f"{public_url.removesuffix('/callbacks')}/event-streams" if public_url.endswith("/callbacks") else ""
+
+
+def _twilio_url(text: str) -> str:
+    """Scheme and host. By http:// only this machine, where tests have a Twilio of their own: credentials go there."""
+    parts = urlsplit(text)
+    is_here = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
+    if not (is_here or parts.scheme == "https") or not parts.hostname or parts.path.strip("/") or parts.query or parts.username:
+        raise Misconfigured("PROJECTOR_TWILIO_URL is not `https://<host>`. Leave it empty for https://taskrouter.twilio.com.")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _twilio_keys(text: str) -> dict[str, tuple[str, str]]:
+    """AccountSid → user name and password. What is wrong is told by its place: it may hold a secret."""
+    keys: dict[str, tuple[str, str]] = {}
+    for place, item in enumerate(_listed(text), start=1):
+        account, _, rest = item.partition(":")
+        name, has_name, secret = rest.partition(":")
+        user, password = (name, secret) if has_name else (account, rest)
+        if not account.startswith("AC") or not password or user[:2] not in ("AC", "SK"):
+            raise Misconfigured(f"Entry {place} of TWILIO_API_KEYS is not `ACsid:SKsid:secret` or `ACsid:token`. Correct it.")
+        if account in keys:
+            raise Misconfigured(f"Entry {place} of TWILIO_API_KEYS is of an account before it. Give one for each account.")
+        keys[account] = (user, password)
+    return keys
 
 
 def _board(text: str) -> bool:

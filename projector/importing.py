@@ -1,7 +1,7 @@
 """import and export: the log as JSON Lines, one callback a line, through the same checks and the same append as the webhook.
 
-A line is either the parameters of a callback (`{"EventType": …, "Sid": …}`, values text) or a document as `export` writes it
-(`{"recorded_at": …, "source": …, "parameters": {…}}`). Into an empty log a document keeps its receipt stamp and source, so that
+A line is the parameters of a callback (`{"EventType": …, "Sid": …}`, values text), a document as `export` writes it
+(`{"recorded_at": …, "source": …, "parameters": {…}}`), a CloudEvent of Event Streams, or an event of Twilio's Events API. Into an empty log a document keeps its receipt stamp and source, so that
 an exported log imports to the same tables; otherwise arrival is now.
 """
 
@@ -14,7 +14,8 @@ from typing import Annotated, NamedTuple
 import msgspec
 from msgspec import Meta, Struct
 
-from projector.log import Entry, Log, Outcome, Rejected
+from projector.feeds.shape import Unreadable, from_event_streams, from_events_api
+from projector.log import FEEDS, Entry, Log, Outcome, Rejected
 from projector.log.admit import admit
 from projector.taskrouter.text import LATEST_MS
 
@@ -39,7 +40,7 @@ class Imported(Struct):
 
 _exported = msgspec.json.Decoder(ExportedCallback)
 _parameters = msgspec.json.Decoder(dict[str, str])
-_SOURCES = ("callback", "import")
+_any = msgspec.json.Decoder()
 
 
 def import_lines(
@@ -108,6 +109,8 @@ def _arrival(line: bytes, workspaces: frozenset[str], keep_receipts: bool) -> En
         return f"longer than {LINE_MAX_BYTES} bytes"
     try:
         parameters, source, recorded_ms = _read(line, keep_receipts)
+    except Unreadable as error:
+        return f"not an event of a feed ({error})"
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return f"not a JSON object of text values ({error})" if isinstance(error, msgspec.ValidationError) else "not JSON"
     if not parameters.get("EventType"):
@@ -121,9 +124,14 @@ def _read(line: bytes, keep_receipts: bool) -> tuple[dict[str, str], str, int | 
     try:
         return _parameters.decode(line), "import", None
     except msgspec.ValidationError:
-        if b'"parameters"' not in line:
+        if b'"parameters"' not in line and b'"payload"' not in line and b'"event_data"' not in line:
             raise
-    document = _exported.decode(line)
-    if keep_receipts and document.source in _SOURCES:
-        return document.parameters, document.source, document.recorded_at
-    return document.parameters, "import", None
+    document = _any.decode(line)
+    if "event_data" in document:
+        return from_events_api(document), "import", None
+    if "parameters" not in document:
+        return from_event_streams(document), "import", None
+    exported = _exported.decode(line)
+    if keep_receipts and exported.source in FEEDS:
+        return exported.parameters, exported.source, exported.recorded_at
+    return exported.parameters, "import", None

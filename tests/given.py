@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from sqlalchemy.engine import URL
 from twilio.request_validator import RequestValidator
 
-from projector.log import EVERY_UNIT, Entry, Log, Outcome, Place, Stored, Timed, Units
+from projector.log import EVERY_UNIT, Entry, Log, Mark, Outcome, Place, Stored, Timed, Units
 from projector.log.entry import decide, rows
 from projector.project import project
 from projector.rows import HISTORY_OF, LINE_KEY
@@ -106,8 +106,11 @@ class MemoryLog:
         self.now_ms = now_ms
         self._stored: list[Stored] = []
         self._units: list[tuple[str | None, int]] = []
+        self._marks: dict[str, dict[str, str]] = {}
 
-    def append(self, arrivals: Any) -> list[Outcome]:
+    def append(self, arrivals: Any, marks: Sequence[Mark] = ()) -> list[Outcome]:
+        for mark in marks:
+            self._marks.setdefault(mark.feed, {})[mark.part] = mark.place
         decision = decide(arrivals, {row.originator_id: row.state for row in self._stored})
         last = self._stored[-1].state if self._stored else None
         for originator_id, _, state, unit, at_ms in rows(decision.new, self.now_ms, last):
@@ -153,6 +156,12 @@ class MemoryLog:
 
     def find(self, originator_id: str) -> Stored | None:
         return next((row for row in self._stored if row.originator_id == originator_id), None)
+
+    def holds(self, originator_ids: Sequence[str]) -> set[str]:
+        return {row.originator_id for row in self._stored} & set(originator_ids)
+
+    def marks(self, feed: str) -> dict[str, str]:
+        return self._marks.get(feed, {})
 
     def intake(self) -> dict[str, int]:
         return {}

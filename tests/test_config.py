@@ -35,6 +35,9 @@ def test_every_setting_is_read() -> None:
         "PROJECTOR_DATABASE_URL": "postgresql://someone:secret@db.test:5433/name?sslmode=require",
         "PROJECTOR_PUBLIC_URL": "https://example.test/callbacks?x=1#rc=5&rp=all",
         "TWILIO_AUTH_TOKEN": f"{ACCOUNT}:one,{OTHER_ACCOUNT}:other, {ACCOUNT}:two",
+        "PROJECTOR_EVENT_STREAMS_URL": "https://example.test/sink#rc=5",
+        "TWILIO_API_KEYS": f"{ACCOUNT}:SK1:four, {OTHER_ACCOUNT}:five",
+        "PROJECTOR_TWILIO_URL": "https://taskrouter.ie1.twilio.com/",
         "PROJECTOR_WORKSPACES": " WS1, WS2,,",
         "PROJECTOR_API_KEYS": "reader:three:WS1",
         "PROJECTOR_BOARD": "open",
@@ -50,6 +53,9 @@ def test_every_setting_is_read() -> None:
     )
     assert config.public_url == "https://example.test/callbacks?x=1"
     assert config.tokens == {ACCOUNT: ("one", "two"), OTHER_ACCOUNT: ("other",)}
+    assert config.event_streams_url == "https://example.test/sink"
+    assert config.twilio_keys == {ACCOUNT: ("SK1", "four"), OTHER_ACCOUNT: (OTHER_ACCOUNT, "five")}
+    assert config.twilio_url == "https://taskrouter.ie1.twilio.com"
     assert config.workspaces == {"WS1", "WS2"}
     assert config.api_keys == {"reader": ("three", frozenset({"WS1"}))}
     assert config.board_is_open
@@ -65,6 +71,12 @@ def test_the_board_is_open_only_when_it_is_said_so() -> None:
     assert not read_config({"PROJECTOR_BOARD": "keys"}).board_is_open
     with pytest.raises(Misconfigured, match="PROJECTOR_BOARD is 'Open'"):
         read_config({"PROJECTOR_BOARD": "Open"})
+
+
+def test_event_streams_come_beside_the_callbacks() -> None:
+    """Unless their address is told; nothing is guessed from an address of another kind."""
+    assert read_config({"PROJECTOR_PUBLIC_URL": "https://a.test/callbacks"}).event_streams_url == "https://a.test/event-streams"
+    assert read_config({"PROJECTOR_PUBLIC_URL": "https://a.test/x"}).event_streams_url == ""
 
 
 def test_every_setting_says_what_it_means() -> None:
@@ -108,6 +120,14 @@ REFUSED = {
     "SQLite in memory": ("PROJECTOR_DATABASE_URL", "sqlite://", "Name a file"),
     "SQLite in memory by name": ("PROJECTOR_DATABASE_URL", "sqlite:///:memory:", "Name a file"),
     "an unknown database": ("PROJECTOR_DATABASE_URL", "mysql://someone:secret-one@h/x", "sqlite and postgresql"),
+    "credentials of no account": ("TWILIO_API_KEYS", "SK1:secret-one", "Entry 1 of TWILIO_API_KEYS"),
+    "credentials without a secret": ("TWILIO_API_KEYS", f"{ACCOUNT}:SK1:", "ACsid:SKsid:secret"),
+    "credentials of another kind": ("TWILIO_API_KEYS", f"{ACCOUNT}:XX1:secret-one", "ACsid:SKsid:secret"),
+    "two credentials of an account": ("TWILIO_API_KEYS", f"{ACCOUNT}:secret-one,{ACCOUNT}:secret-two", "one for each account"),
+    "credentials in clear": ("PROJECTOR_TWILIO_URL", "http://taskrouter.twilio.com", "https://<host>"),
+    "a host with a path": ("PROJECTOR_TWILIO_URL", "https://taskrouter.twilio.com/v1", "https://<host>"),
+    "a host with a user": ("PROJECTOR_TWILIO_URL", "https://secret-one@taskrouter.twilio.com", "https://<host>"),
+    "no host": ("PROJECTOR_TWILIO_URL", "https://", "https://<host>"),
     "lag in words": ("PROJECTOR_READY_LAG_SECONDS", "soon", "a number"),
     "lag zero": ("PROJECTOR_READY_LAG_SECONDS", "0", "1 or more"),
     "lag that is no number": ("PROJECTOR_READY_LAG_SECONDS", "nan", "a number"),

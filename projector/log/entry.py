@@ -8,8 +8,12 @@ from typing import NamedTuple, Protocol, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from projector.taskrouter.callback import Fields, event_time_ms, fields_of, identity_of, read, same_core, stamp_ms, unit_of
+from projector.taskrouter.callback import Fields, event_time_ms, fields_of, identity_of, read, stamp_ms, unit_of
+from projector.taskrouter.sameness import same_core, same_where_both_say
 from projector.taskrouter.text import LATEST_MS, clean
+
+PUSHED = ("callback", "event-streams", "kinesis")  # what Twilio sends by itself, and may lose
+FEEDS = (*PUSHED, "events-api", "import")  # a document's `source`
 
 
 class Outcome(Enum):
@@ -35,7 +39,7 @@ class Entry(Struct, frozen=True):
 
     @classmethod
     def of(cls, parameters: Mapping[str, str], source: str, recorded_ms: int | None = None) -> "Entry":
-        """The entry for a callback's parameters; `source` is the feed it came by (`callback`, `import`)."""
+        """The entry for a callback's parameters; `source` is the feed it came by (`FEEDS`)."""
         fields = fields_of(parameters)
         unit = unit_of(fields)
         return cls(
@@ -56,6 +60,14 @@ class Entry(Struct, frozen=True):
     def state(self, recorded_ms: int) -> bytes:
         """The document as stored (`taskrouter.callback.Document`)."""
         return b'{"recorded_at":%d,"source":"%s","parameters":%s}' % (recorded_ms, self.source.encode(), self.parameters)
+
+
+class Mark(NamedTuple):
+    """How far a feed was read: its name, which part of it (a shard, a workspace), a place in that part. An empty place: read whole."""
+
+    feed: str
+    part: str
+    place: str
 
 
 class Rejected(Struct, frozen=True):
@@ -111,8 +123,14 @@ BY_UNIT_ROWS = 5_000  # read at once by `Log.by_unit`
 class Log(Protocol):
     """A log. Every method raises `StoreUnavailable` when the database cannot answer now."""
 
-    def append(self, arrivals: Sequence[Entry | Rejected]) -> list[Outcome]:
-        """Store these, in this order, in one transaction; return when it is durable."""
+    def append(self, arrivals: Sequence[Entry | Rejected], marks: Sequence[Mark] = ()) -> list[Outcome]:
+        """Store these, in this order, and where their feed stands then, in one transaction; return when it is durable.
+
+        Without marks what leaves no row in the log (duplicates, the quarantine) may be counted in a transaction of its own.
+        """
+
+    def marks(self, feed: str) -> dict[str, str]:
+        """How far a feed was read: part → place."""
 
     def read(self, after: int, limit: int, upto: int | None = None) -> list[Stored]:
         """The callbacks at positions above `after` (and not above `upto`), at most `limit`."""
@@ -147,6 +165,9 @@ class Log(Protocol):
     def find(self, originator_id: str) -> Stored | None:
         """The callback stored under `<WorkspaceSid>/<identity>`."""
 
+    def holds(self, originator_ids: Sequence[str]) -> set[str]:
+        """Which of these are stored."""
+
     def intake(self) -> dict[str, int]:
         """How many arrivals were duplicates, conflicts and quarantined, since the log began."""
 
@@ -154,11 +175,19 @@ class Log(Protocol):
         """Give back all connections."""
 
 
+class Seen(NamedTuple):
+    """A stored callback that came again, by another feed than the one it was stored from."""
+
+    source: str
+    originator_id: str
+
+
 class Decision(NamedTuple):
-    """What one batch does: rows to insert, rows for the quarantine, an outcome for each arrival."""
+    """What one batch does: rows to insert, rows for the quarantine, what was seen by another feed too, an outcome for each arrival."""
 
     new: list[Entry]
     rejected: list[Rejected]
+    seen: list[Seen]
     outcomes: list[Outcome]
 
     def counts(self) -> dict[str, int]:
@@ -167,10 +196,17 @@ class Decision(NamedTuple):
         return {outcome.value: n for outcome in kept if (n := self.outcomes.count(outcome))}
 
 
+class _Known(NamedTuple):
+    """What a Sid is stored with, or about to be."""
+
+    fields: Fields
+    source: str
+
+
 def decide(arrivals: Sequence[Entry | Rejected], stored: Mapping[str, bytes]) -> Decision:
     """Sort a batch by what is stored already (originator → state): the first of a Sid stands, whoever comes later."""
-    decision = Decision([], [], [])
-    known: dict[str, Fields] = {}
+    decision = Decision([], [], [], [])
+    known: dict[str, _Known] = {}
     for arrival in arrivals:
         if isinstance(arrival, Rejected):
             decision.rejected.append(arrival)
@@ -178,19 +214,28 @@ def decide(arrivals: Sequence[Entry | Rejected], stored: Mapping[str, bytes]) ->
             continue
         origin = arrival.originator_id
         if origin not in known and origin in stored:
-            known[origin] = read(stored[origin], origin).fields
+            callback = read(stored[origin], origin)
+            known[origin] = _Known(callback.fields, callback.source)
         if origin not in known:
-            known[origin] = arrival.fields
+            known[origin] = _Known(arrival.fields, arrival.source)
             decision.new.append(arrival)
             decision.outcomes.append(Outcome.STORED)
-        elif same_core(known[origin], arrival.fields):
+        elif _same(known[origin], arrival):
             decision.outcomes.append(Outcome.DUPLICATE)
+            if arrival.source in PUSHED and arrival.source != known[origin].source:
+                decision.seen.append(Seen(arrival.source, origin))
         else:
             decision.rejected.append(
                 Rejected("conflict: this Sid is stored with other content", arrival.parameters, arrival.source)
             )
             decision.outcomes.append(Outcome.CONFLICT)
     return decision
+
+
+def _same(known: _Known, arrival: Entry) -> bool:
+    """Whether an arrival says what is known. Two feeds may tell more or less of one event; neither may tell it otherwise."""
+    compare = same_core if known.source == arrival.source else same_where_both_say
+    return compare(known.fields, arrival.fields)
 
 
 class _Receipt(Struct, frozen=True):

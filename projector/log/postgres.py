@@ -6,7 +6,7 @@ that pages by position never passes a gap that fills later) without that. All wr
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 from zlib import crc32
 
@@ -18,7 +18,20 @@ from psycopg.sql import SQL, Identifier
 from sqlalchemy.engine import URL
 
 from projector.errors import NotMigrated, StoreUnavailable
-from projector.log.entry import BY_UNIT_ROWS, EVERY_UNIT, Entry, Outcome, Place, Rejected, Stored, Timed, Units, decide
+from projector.log.entry import (
+    BY_UNIT_ROWS,
+    EVERY_UNIT,
+    Decision,
+    Entry,
+    Mark,
+    Outcome,
+    Place,
+    Rejected,
+    Stored,
+    Timed,
+    Units,
+    decide,
+)
 from projector.log.schema import SCHEMA
 from projector.taskrouter.text import LATEST_MS
 
@@ -133,6 +146,18 @@ class PostgresLog(PostgresApplicationRecorder):
             "INSERT INTO {} AS q (digest, reason, source, body, first_received_ms, times) VALUES (%s, %s, %s, %s,"
             " (extract(epoch FROM clock_timestamp()) * 1000)::bigint, 1) ON CONFLICT (digest) DO UPDATE SET times = q.times + 1"
         ).format(quarantine)
+        self._holds = SQL("SELECT originator_id FROM {} WHERE originator_id = ANY(%s)").format(table)
+        self._seen = SQL(
+            "INSERT INTO {} (originator_id, source, topic, at_ms) SELECT stored.originator_id, given.source, stored.topic, stored.at_ms"
+            " FROM unnest(%s::text[], %s::text[]) AS given (source, originator_id)"
+            " CROSS JOIN LATERAL (SELECT * FROM {} AS e WHERE e.originator_id = given.originator_id LIMIT 1) AS stored"
+            " ON CONFLICT DO NOTHING"
+        ).format(Identifier(datastore.schema, "seen_via"), table)
+        marks = Identifier(datastore.schema, "feed_mark")
+        self._mark = SQL(
+            "INSERT INTO {} (feed, part, place) VALUES (%s, %s, %s) ON CONFLICT (feed, part) DO UPDATE SET place = excluded.place"
+        ).format(marks)
+        self._marks = SQL("SELECT part, place FROM {} WHERE feed = %s").format(marks)
         counts = Identifier(datastore.schema, "intake_count")
         self._count = SQL(
             "INSERT INTO {} AS c (outcome, times) VALUES (%s, %s)"
@@ -140,20 +165,29 @@ class PostgresLog(PostgresApplicationRecorder):
         ).format(counts)
         self._counts = SQL("SELECT outcome, times FROM {}").format(counts)
 
-    def append(self, arrivals: Sequence[Entry | Rejected]) -> list[Outcome]:
+    def append(self, arrivals: Sequence[Entry | Rejected], marks: Sequence[Mark] = ()) -> list[Outcome]:
         """See `Log.append`: one round trip, the receipt stamp taken under the lock; more where not everything is new."""
         decision = decide(arrivals, {})
-        with self._connection() as conn:
+        with self._connection() as conn, conn.transaction() if marks else nullcontext():
             others = self._store(conn, decision.new) if decision.new else []
             if others or len(decision.new) < len(arrivals):
                 with conn.transaction():
-                    stored = conn.execute(self._stored, (others,)).fetchall()
-                    decision = decide(arrivals, {row["originator_id"]: row["state"] for row in stored})
-                    for rejected in decision.rejected:
-                        conn.execute(self._quarantine, (rejected.digest, rejected.reason, rejected.source, rejected.body))
-                    for outcome, times in decision.counts().items():
-                        conn.execute(self._count, (outcome, times))
+                    decision = self._settle(conn, arrivals, others)
+            for mark in marks:
+                conn.execute(self._mark, mark)
         return decision.outcomes
+
+    def _settle(self, conn: psycopg.Connection[Any], arrivals: Sequence[Entry | Rejected], others: list[str]) -> Decision:
+        """What becomes of a batch that was not all new, now that it is known what is stored; written down beside the log."""
+        stored = conn.execute(self._stored, (others,)).fetchall()
+        decision = decide(arrivals, {row["originator_id"]: row["state"] for row in stored})
+        for rejected in decision.rejected:
+            conn.execute(self._quarantine, (rejected.digest, rejected.reason, rejected.source, rejected.body))
+        if decision.seen:
+            conn.execute(self._seen, [list(column) for column in zip(*decision.seen, strict=True)])
+        for outcome, times in decision.counts().items():
+            conn.execute(self._count, (outcome, times))
+        return decision
 
     def _store(self, conn: psycopg.Connection[Any], new: list[Entry]) -> list[str]:
         """Append what is not stored yet, durably; whose callbacks the others are."""
@@ -213,6 +247,15 @@ class PostgresLog(PostgresApplicationRecorder):
         """See `Log.find`."""
         found = self._select(self._find, (originator_id,))
         return found[0] if found else None
+
+    def holds(self, originator_ids: Sequence[str]) -> set[str]:
+        """See `Log.holds`."""
+        return {sid for (sid,) in self._rows(self._holds, (list(originator_ids),))}
+
+    def marks(self, feed: str) -> dict[str, str]:
+        """See `Log.marks`."""
+        with self._connection() as conn:
+            return {row["part"]: row["place"] for row in conn.execute(self._marks, (feed,)).fetchall()}
 
     def intake(self) -> dict[str, int]:
         """See `Log.intake`."""

@@ -53,3 +53,24 @@ intake_count = sa.Table(
     sa.Column("times", sa.BigInteger, nullable=False, comment="Arrivals with this outcome since the log began."),
     comment="Arrivals that left no row in the log.",
 )
+
+seen_via = sa.Table(
+    "seen_via",
+    metadata,
+    sa.Column("originator_id", SID, primary_key=True, comment="<WorkspaceSid>/<event Sid>, stored from another feed."),
+    sa.Column("source", sa.String(16), primary_key=True, comment="The feed it came by as well."),
+    sa.Column("topic", sa.Text, comment="Its EventType as stored."),
+    sa.Column("at_ms", sa.BigInteger, comment="Its event time, epoch milliseconds, as stored."),
+    # How much of an hour a feed has seen.
+    sa.Index("ix_seen_via_at", "at_ms"),
+    comment="By which other feeds that Twilio sends a stored callback was seen. Only ever added to.",
+)
+
+feed_mark = sa.Table(
+    "feed_mark",
+    metadata,
+    sa.Column("feed", sa.String(128), primary_key=True, comment="What is read: kinesis:<stream>, events-api."),
+    sa.Column("part", sa.String(128), primary_key=True, comment="A shard, or a workspace."),
+    sa.Column("place", sa.Text, nullable=False, comment="How far it was read, in that feed's own words; empty: to its end."),
+    comment="Where the feeds stand that are read, not posted. Written with the callbacks read so far, in one transaction.",
+)

@@ -15,7 +15,20 @@ from eventsourcing.persistence import Notification, PersistenceError
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
 
 from projector.errors import NotMigrated, StoreUnavailable
-from projector.log.entry import BY_UNIT_ROWS, EVERY_UNIT, Entry, Outcome, Place, Rejected, Stored, Timed, Units, decide, rows
+from projector.log.entry import (
+    BY_UNIT_ROWS,
+    EVERY_UNIT,
+    Entry,
+    Mark,
+    Outcome,
+    Place,
+    Rejected,
+    Stored,
+    Timed,
+    Units,
+    decide,
+    rows,
+)
 from projector.taskrouter.text import LATEST_MS
 
 LOCK_TIMEOUT_SECONDS = 1
@@ -69,6 +82,13 @@ _NOTIFICATIONS = (
 _LAST = "SELECT notification_id, state FROM stored_events ORDER BY notification_id DESC LIMIT 1"
 _STORED = "SELECT originator_id, state FROM stored_events WHERE originator_id IN (SELECT value FROM json_each(?))"
 _INSERT = "INSERT INTO stored_events (originator_id, originator_version, topic, state, unit, at_ms) VALUES (?, 1, ?, ?, ?, ?)"
+_HOLDS = "SELECT originator_id FROM stored_events WHERE originator_id IN (SELECT value FROM json_each(?))"
+_SEEN = (
+    "INSERT INTO seen_via (originator_id, source, topic, at_ms)"
+    " SELECT originator_id, ?, topic, at_ms FROM stored_events WHERE originator_id = ? ON CONFLICT DO NOTHING"
+)
+_MARK = "INSERT INTO feed_mark (feed, part, place) VALUES (?, ?, ?) ON CONFLICT (feed, part) DO UPDATE SET place = excluded.place"
+_MARKS = "SELECT part, place FROM feed_mark WHERE feed = ?"
 _QUARANTINE = (
     "INSERT INTO intake_quarantine (digest, reason, source, body, first_received_ms, times) VALUES (?, ?, ?, ?, ?, 1)"
     " ON CONFLICT (digest) DO UPDATE SET times = times + 1"
@@ -87,7 +107,7 @@ class SQLiteLog(SQLiteApplicationRecorder):
             "INSERT INTO stored_events (originator_id, originator_version, topic, state) VALUES (?, ?, ?, ?)"
         )
 
-    def append(self, arrivals: Sequence[Entry | Rejected]) -> list[Outcome]:
+    def append(self, arrivals: Sequence[Entry | Rejected], marks: Sequence[Mark] = ()) -> list[Outcome]:
         """See `Log.append`."""
         with self._writing() as cursor:
             last = cursor.execute(_LAST).fetchone()
@@ -98,7 +118,9 @@ class SQLiteLog(SQLiteApplicationRecorder):
             for rejected in decision.rejected:
                 values = (rejected.digest, rejected.reason, rejected.source, rejected.body, now_ms)
                 cursor.execute(_QUARANTINE, values)
+            cursor.executemany(_SEEN, decision.seen)
             cursor.executemany(_COUNT, list(decision.counts().items()))
+            cursor.executemany(_MARK, marks)
         return decision.outcomes
 
     def read(self, after: int, limit: int, upto: int | None = None) -> list[Stored]:
@@ -146,6 +168,14 @@ class SQLiteLog(SQLiteApplicationRecorder):
         """See `Log.find`."""
         found = self._select(_FIND, (originator_id,))
         return Stored(*found[0]) if found else None
+
+    def holds(self, originator_ids: Sequence[str]) -> set[str]:
+        """See `Log.holds`."""
+        return {row["originator_id"] for row in self._select(_HOLDS, (msgspec.json.encode(list(originator_ids)).decode(),))}
+
+    def marks(self, feed: str) -> dict[str, str]:
+        """See `Log.marks`."""
+        return {row["part"]: row["place"] for row in self._select(_MARKS, (feed,))}
 
     def intake(self) -> dict[str, int]:
         """See `Log.intake`."""

@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
 
 from projector.taskrouter.event_types import DELETION, EVENT_TYPES, TASK, WORKER, EventType, canonical
-from projector.taskrouter.text import SID_MAX_LENGTH, canonical_json, clean, integer, moment_ms
+from projector.taskrouter.text import SID_MAX_LENGTH, clean, integer, moment_ms
 
 FUTURE_TOLERANCE_MS = 5 * 60 * 1000  # our decision (DESIGN 6): a stamp further ahead of its receipt is not believed
 
@@ -125,7 +125,7 @@ class Callback(Struct, frozen=True, gc=False):
     fields: Fields
     identity: str
     recorded_ms: int  # its receipt
-    live: bool  # whether it came by the webhook
+    source: str  # the feed it was stored from
     event_type: str  # in the reference page's spelling
     known: EventType | None  # None for a type this release has never heard of
     is_deletion: bool  # of its unit
@@ -135,7 +135,7 @@ class Callback(Struct, frozen=True, gc=False):
     order: str  # its place among the callbacks of its unit, as text that sorts: milliseconds, version, rank, Sid
 
     @classmethod
-    def of(cls, fields: Fields, identity: str, recorded_ms: int = 0, live: bool = True) -> "Callback":
+    def of(cls, fields: Fields, identity: str, recorded_ms: int = 0, source: str = "callback") -> "Callback":
         """The callback with these fields."""
         event_type = canonical(fields.event_type)
         known = EVENT_TYPES.get(event_type)
@@ -144,7 +144,12 @@ class Callback(Struct, frozen=True, gc=False):
         version, rank = (None, DEFAULT_RANK) if known is None else (unit_version(fields, known.kind), known.rank)
         order = order_key(at_ms, version, rank, identity)
         by_receipt = stamp != at_ms
-        return cls(fields, identity, recorded_ms, live, event_type, known, rank == DELETION, at_ms, by_receipt, version, order)
+        return cls(fields, identity, recorded_ms, source, event_type, known, rank == DELETION, at_ms, by_receipt, version, order)
+
+    @property
+    def live(self) -> bool:
+        """Whether it came by the webhook, at once: then its receipt says something about when it happened."""
+        return self.source == "callback"
 
 
 DEFAULT_RANK = 50
@@ -220,7 +225,7 @@ def read(state: bytes, originator_id: str) -> Callback:
         text = _decode_text(state)
         recorded_at, source, fields = text.recorded_at, text.source, _tidied(text.parameters)
     identity = originator_id[originator_id.index("/") + 1 :]
-    return Callback.of(_with_unit(fields), identity, recorded_at, source == "callback")
+    return Callback.of(_with_unit(fields), identity, recorded_at, source)
 
 
 def parameters_of(state: bytes) -> dict[str, str]:
@@ -271,21 +276,3 @@ def identity_of(parameters: Mapping[str, str]) -> str:
 def signed_text(parameters: Mapping[str, str]) -> str:
     """The parameters as Twilio's signature covers them: names and values, sorted by name, without separators."""
     return "".join(name + parameters[name] for name in sorted(parameters))
-
-
-_JSON_FIELDS = ("task_attributes", "worker_attributes")
-
-
-def same_core(one: Fields, other: Fields) -> bool:
-    """True when two deliveries of one Sid say the same: the core equal, attributes compared as JSON values."""
-    return one == other or _normalised(one) == _normalised(other)
-
-
-def _normalised(fields: Fields) -> tuple[object, ...]:
-    values: list[object] = [canonical(fields.event_type), stamp_ms(fields)]
-    for name in Fields.__struct_fields__:
-        if name in ("event_type", "timestamp", "timestamp_ms"):
-            continue
-        value = getattr(fields, name)
-        values.append((canonical_json(value) or value) if name in _JSON_FIELDS else value)
-    return tuple(values)
