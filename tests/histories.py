@@ -51,6 +51,8 @@ OPTIONAL: dict[str, tuple[str, ...]] = {
     "WorkerChannelAvailable": ("1", "false"), "WorkerChannelAvailableCapacity": CAPACITIES,
     "WorkerChannelPreviousCapacity": CAPACITIES, "WorkerChannelTaskCount": ("0", "2"), "WorkerChannelCapacity": ("2", "3", "-1"),
     "ActivityAvailable": ("true", "false", "perhaps"),
+    "ReservationStatus": ("pending", "accepted", "wrapping", "completed", "timeout", "lost"),
+    "WorkerChannelConfiguredCapacity": CAPACITIES, "DateCreated": ("1769999990", "1770000000500", "1770000400", "long ago"),
 }  # fmt: skip
 ALWAYS = (
     "TaskSid",
@@ -134,7 +136,24 @@ def _task(random: Random) -> list[Parameters]:
             said["TaskQueueEnteredDate"] = str(ms(at - random.choice((0, 0.5, 2))))
         stamp = random.choice(MOMENTS) if event_type.endswith("deleted") and random.random() < 0.5 else at
         told.append(callback(event_type, stamp, **said))
+        if random.random() < 0.1:
+            told.append(_shown(random, at, said))
     return told
+
+
+def _shown(random: Random, at: float, said: dict[str, str]) -> Parameters:
+    """What REST shows of a task or of an offer to it, in the second of its last change."""
+    at = int(at) + 0.999
+    if "ReservationSid" in said and random.random() < 0.7:
+        named = {name: said[name] for name in ("TaskSid", "ReservationSid", "WorkerSid")}
+        return callback(
+            "reservation.observed",
+            at,
+            ReservationStatus=random.choice(OPTIONAL["ReservationStatus"]),
+            DateCreated=str(ms(at - 2)),
+            **named,
+        )
+    return callback("task.observed", at, **said)
 
 
 def _worker(random: Random) -> list[Parameters]:
@@ -143,7 +162,7 @@ def _worker(random: Random) -> list[Parameters]:
     told, since, activity = [], None, None
     for at in _moments(random, random.randint(2, 6)):
         what = "activity.update" if random.random() < 0.6 else random.choice(
-            ("created", "attributes.update", "capacity.update", "channel.availability.update", "deleted"))  # fmt: skip
+            ("created", "attributes.update", "capacity.update", "channel.availability.update", "deleted", "activity.observed", "observed"))  # fmt: skip
         entered = random.choice(ACTIVITIES)
         said = {"WorkerSid": who, "WorkerName": name, "WorkerActivitySid": entered, "WorkerAttributes": random.choice(ATTRIBUTES)}
         if what == "activity.update" and activity is not None and since is not None:
@@ -151,7 +170,7 @@ def _worker(random: Random) -> list[Parameters]:
         if what.startswith("c"):
             said |= {"TaskChannelSid": random.choice(CHANNELS), "WorkerChannelAvailable": random.choice(("true", "false")),
                      "WorkerChannelAvailableCapacity": random.choice(CAPACITIES)}  # fmt: skip
-        if what in ("created", "activity.update"):
+        if what in ("created", "activity.update", "activity.observed"):
             since, activity = at, entered
         stamp = 0 if what == "deleted" and random.random() < 0.5 else at  # it lies: the stamp is the creation's
         told.append(callback(f"worker.{what}", stamp, **said))
@@ -182,12 +201,18 @@ def _channel(random: Random) -> list[Parameters]:
     told = []
     for at in _moments(random, random.randint(2, 5)):
         figures = {name: random.choice(OPTIONAL[name]) for name in FIGURES if random.random() < 0.7}
-        what = random.choice(("capacity.update", "channel.availability.update"))
+        what = random.choice(("capacity.update", "channel.availability.update", "channel.observed"))
         told.append(callback(f"worker.{what}", at, **said | figures))
     return told
 
 
-FIGURES = ("WorkerChannelAvailable", "WorkerChannelAvailableCapacity", "WorkerChannelPreviousCapacity", "WorkerChannelTaskCount")
+FIGURES = (
+    "WorkerChannelConfiguredCapacity",
+    "WorkerChannelAvailable",
+    "WorkerChannelAvailableCapacity",
+    "WorkerChannelPreviousCapacity",
+    "WorkerChannelTaskCount",
+)
 THINGS = {
     "activity": ("updated", {"ActivitySid": ACTIVITIES[0]}, "ActivityName"),
     "task-queue": ("expression.updated", {"TaskQueueSid": QUEUES[0]}, "TaskQueueName"),

@@ -75,6 +75,8 @@ def _fact(originator_id: str, document: Row) -> Row:
     at, identity = stamps[0] if believed else received, originator_id.partition("/")[2]
     version = integer(said.get({"task": "TaskVersion", "worker": "WorkerVersion"}.get(known.kind, ""))) if known else None
     numbered = -1 if version is None else min(max(version, 0), 10**12 - 2)
+    if event_type.endswith(".observed") and known:
+        numbered = 10**12 - 2  # behind all callbacks of its millisecond
     rank = known.rank if known else 50
     return {
         "said": said, "type": event_type, "id": identity, "at": at, "received": received, "live": document["source"] == "callback",
@@ -151,10 +153,12 @@ def _until_next(starts: list[Row]) -> list[Row]:
 
 def _worker(rows: Rows, key: Row, lived: list[Row], head: Row) -> None:
     head |= _worker_deletion(lived, head)
-    entries = [
-        fact for fact in lived
-        if fact["type"] in ("worker.created", "worker.activity.update") and fact["said"].get("WorkerActivitySid")
-    ]  # fmt: skip
+    entries: list[Row] = []
+    for fact in lived:
+        shown, known = fact["said"].get("WorkerActivitySid"), entries[-1]["said"]["WorkerActivitySid"] if entries else None
+        tells = fact["type"] in ("worker.created", "worker.activity.update")
+        if shown and (tells or (fact["type"] == "worker.activity.observed" and shown != known)):
+            entries.append(fact)
     spells: list[Row] = []
     gaps: list[Row] = []
     for before, fact in zip([None, *entries], entries, strict=False):
@@ -182,12 +186,19 @@ def _worker(rows: Rows, key: Row, lived: list[Row], head: Row) -> None:
         "gap_n": len(gaps),
         "version": _last(lived, "WorkerVersion", integer),
         "operating_unit_sid": _last(lived, "OperatingUnitSid"),
-        "created_at": _when(lived, "worker.created", -1),
+        "created_at": _worker_created(lived),
     })  # fmt: skip
-    channel_types = ("worker.capacity.update", "worker.channel.availability.update")
+    channel_types = ("worker.capacity.update", "worker.channel.availability.update", "worker.channel.observed")
     for sid in {fact["said"].get("TaskChannelSid") for fact in lived if fact["type"] in channel_types} - {None}:
         own = [fact for fact in lived if fact["type"] in channel_types and fact["said"].get("TaskChannelSid") == sid]
         _worker_channel(rows, key | {"task_channel_sid": sid}, own, head["deleted_at"])
+
+
+def _worker_created(lived: list[Row]) -> int | None:
+    """By its creation, else by the first observation that can be read."""
+    shown = [moment_ms(fact["said"].get("DateCreated")) for fact in lived if fact["type"] == "worker.observed"]
+    created = _when(lived, "worker.created", -1)
+    return created if created is not None else next((moment for moment in shown if moment is not None), None)
 
 
 def _worker_deletion(lived: list[Row], head: Row) -> Row:
@@ -219,7 +230,9 @@ def _spells_between(before: Row | None, fact: Row, gaps: list[Row]) -> list[Row]
     spent = spent if spent is not None and 0 <= spent <= at else None
     same = before is not None and before["said"]["WorkerActivitySid"] == previous
     beyond = spent - (at - before["at"]) if before and spent is not None else 0
-    if previous is None or not is_update or (same and abs(beyond) <= ONE_SECOND):
+    if fact["type"] == "worker.activity.observed" and before:
+        reason: str | None = "observed_otherwise"
+    elif previous is None or not is_update or (same and abs(beyond) <= ONE_SECOND):
         reason = None
     elif not same:
         reason = "previous_activity_differs" if before else "previous_activity_unseen"
@@ -228,9 +241,9 @@ def _spells_between(before: Row | None, fact: Row, gaps: list[Row]) -> list[Row]
     if reason is not None:
         gaps.append({
             "reason": reason, "event_sid": fact["id"], "revealed_at": at, "missing_event_type": "worker.activity.update" if before else "worker.created or worker.activity.update",
-            "missing_at": None if spent is None else at - spent, "activity_sid": previous,
+            "missing_at": None if spent is None else at - spent, "activity_sid": previous or said.get("WorkerActivitySid"),
         })  # fmt: skip
-    if reason in (None, "previous_activity_longer"):
+    if reason in (None, "previous_activity_longer", "observed_otherwise"):
         told = {"reported_ms": spent, "agrees": abs(beyond) <= ONE_SECOND} if same and spent is not None else {}
         return [spell | told for spell in known]
     if spent is None:
@@ -256,9 +269,11 @@ def _attributes(lived: list[Row]) -> list[Row]:
 
 def _worker_channel(rows: Rows, key: Row, own: list[Row], deleted_at: int | None) -> None:
     def updated(fact: Row) -> int | None:
-        capacity = (
-            integer(fact["said"].get("WorkerChannelAvailableCapacity")) if fact["type"] == "worker.capacity.update" else None
-        )
+        named = {
+            "worker.capacity.update": "WorkerChannelAvailableCapacity",
+            "worker.channel.observed": "WorkerChannelConfiguredCapacity",
+        }
+        capacity = integer(fact["said"].get(named.get(fact["type"], "")))
         return capacity if capacity is not None and capacity >= 0 else None
 
     starts: list[Row] = []
@@ -436,7 +451,31 @@ OVER = {
 }  # fmt: skip
 
 
+def _offered(own: list[Row]) -> list[Row]:
+    """The same facts, an observation as the callback that must have been, if it shows more than was known."""
+    told: list[Row] = []
+    shows = {status: event_type for event_type, status in (LIVE | OVER).items()}
+    for fact in own:
+        if fact["type"] != "reservation.observed":
+            told.append(fact)
+            continue
+        what = shows.get(fact["said"].get("ReservationStatus"), "")
+        known = max([list(LIVE).index(each["type"]) for each in told if each["type"] in LIVE], default=-1)
+        told.append(fact | {"type": "" if what in LIVE and list(LIVE).index(what) <= known else what})
+    return told
+
+
+def _offer_created(alive: list[Row], own: list[Row]) -> int | None:
+    """When it was created: as its creation says, or what shows it; else as the first fact dates it that does."""
+    dated = [(fact, moment_ms(fact["said"].get("DateCreated"))) for fact in own]
+    created = [fact for fact in alive if fact["type"] == "reservation.created"]
+    if created:
+        return next(at for fact, at in dated if fact is created[-1]) or created[-1]["at"]
+    return next((at for _, at in dated if at is not None), None)
+
+
 def _reservation(rows: Rows, key: Row, own: list[Row], task_ending: str | None, task_end: int | None) -> None:
+    own = _offered(own)
     overs = [i for i, fact in enumerate(own) if fact["type"] in OVER]
     alive = own[: overs[0]] if overs else own
     status, ended = (OVER[own[overs[0]]["type"]], own[overs[0]]["at"]) if overs else (None, None)
@@ -444,7 +483,7 @@ def _reservation(rows: Rows, key: Row, own: list[Row], task_ending: str | None, 
     began = [_when(alive, event_type, -1) for event_type in LIVE]
     if inferred:
         status = "completed" if task_ending == "completed" else "canceled"
-        ended = max(ms for ms in (task_end, own[0]["at"], *began) if ms is not None)
+        ended = max(ms for ms in (task_end, own[0]["at"], _offer_created(alive, own), *began[1:]) if ms is not None)
     live = _line(rows, "reservation_status_span_past", key, _offer_statuses(own, alive))
     reasons = [fact["said"].get("CanceledReasonCode") or fact["said"].get("Reason") for fact in own]
     _put(rows, "reservation", key, {
@@ -459,7 +498,7 @@ def _reservation(rows: Rows, key: Row, own: list[Row], task_ending: str | None, 
         "status": status or live["status"],
         "reason": next((reason for reason in reversed(reasons) if reason), None),
         "version": _last(own, "ReservationVersion", integer),
-        "created_at": began[0],
+        "created_at": _offer_created(alive, own),
         "accepted_at": began[1],
         "wrapup_at": began[2],
         **{f"{'timed_out' if end == 'timeout' else end}_at": ended if end == status else None for end in OVER.values()},

@@ -55,6 +55,9 @@ _SID = re.compile(r"[A-Z]{2}[0-9A-Za-z]+")  # recorded ones are not all of the d
 _NEXT_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
+OBSERVED = "/OB"  # in an originator: an observation of ours is no event of Twilio's
+
+
 class Search(Struct, frozen=True):
     """Which callbacks are asked for: of whom, stamped from when to when (both included), and what else has to hold."""
 
@@ -68,7 +71,7 @@ class Search(Struct, frozen=True):
 
     def wants(self, row: Timed) -> bool:
         """Whether a callback of the window is one of them; what can be told without reading it is asked first."""
-        if not row.originator_id.startswith(self.origin):
+        if not row.originator_id.startswith(self.origin) or OBSERVED in row.originator_id:
             return False
         if self.event_type is not None and canonical(row.topic) != self.event_type:
             return False

@@ -13,7 +13,7 @@ from projector.taskrouter.sameness import same_core, same_where_both_say
 from projector.taskrouter.text import LATEST_MS, clean
 
 PUSHED = ("callback", "event-streams", "kinesis")  # what Twilio sends by itself, and may lose
-FEEDS = (*PUSHED, "events-api", "import")  # a document's `source`
+FEEDS = (*PUSHED, "events-api", "rest", "import")  # a document's `source`
 
 
 class Outcome(Enum):

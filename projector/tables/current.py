@@ -65,7 +65,7 @@ worker_channel = sa.Table(
     *named("unique_name", "The channel's unique name as last told."),
     *named("stated_capacity", "WorkerChannelCapacity as last stated by any callback.", BIG),
     column("available", sa.Boolean, "Whether the worker takes tasks on this channel."),
-    column("updated_capacity", BIG, "WorkerChannelAvailableCapacity of the last worker.capacity.update."),
+    column("updated_capacity", BIG, "Capacity by the last worker.capacity.update (its WorkerChannelAvailableCapacity) or observation (as configured)."),
     at("since", "Since when available and updated_capacity are as they are."),
     column("n", BIG, "How many spans of these came before.", nullable=False, server_default="0"),
     column("event_sid", SID, "Sid of the callback that told them."),

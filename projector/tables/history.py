@@ -55,7 +55,11 @@ worker_channel_span_past = _past(
     [
         personal("worker_name", "The worker's name as sent then."),
         column("available", sa.Boolean, "Whether the worker took tasks on this channel."),
-        column("updated_capacity", BIG, "WorkerChannelAvailableCapacity of the last worker.capacity.update."),
+        column(
+            "updated_capacity",
+            BIG,
+            "Capacity by the last worker.capacity.update (its WorkerChannelAvailableCapacity) or observation (as configured).",
+        ),
     ],
     "Availability and capacity of worker channels that others followed.",
 )
@@ -110,7 +114,7 @@ gap = sa.Table(
     "gap", metadata,
     workspace_key(), key("kind", "Of the unit whose callback is missing: worker."), key("sid", "Its Sid."),
     sa.Column("n", BIG, primary_key=True, nullable=False, comment="How many gaps of this unit came before."),
-    column("reason", sa.Text, "What does not fit: previous_activity_unseen, _differs, _shorter or _longer.", nullable=False),
+    column("reason", sa.Text, "What does not fit: previous_activity_unseen, _differs, _shorter or _longer; observed_otherwise.", nullable=False),
     column("event_sid", SID, "Sid of the callback that reveals it."),
     at("revealed_at", "Its event time."),
     column("missing_event_type", sa.Text, "What is believed missing.", nullable=False),

@@ -13,12 +13,13 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
 
-from projector.taskrouter.event_types import DELETION, EVENT_TYPES, TASK, WORKER, EventType, canonical
+from projector.taskrouter.event_types import DELETION, EVENT_TYPES, OBSERVED, TASK, WORKER, EventType, canonical
 from projector.taskrouter.text import SID_MAX_LENGTH, clean, integer, moment_ms
 
 FUTURE_TOLERANCE_MS = 5 * 60 * 1000  # our decision (DESIGN 6): a stamp further ahead of its receipt is not believed
 
 EVENT_SID = re.compile(r"EV[0-9a-fA-F]{32}")
+OBSERVATION_SID = re.compile(r"OB[0-9a-f]{32}")  # ours: Twilio has no Sid for what its REST API shows
 WORKSPACE_SID = re.compile(r"WS[0-9a-fA-F]{32}")
 
 Sid: TypeAlias = Annotated[str, Meta(min_length=1, max_length=SID_MAX_LENGTH)]
@@ -39,6 +40,7 @@ class Fields(Struct, frozen=True, gc=False, rename="pascal", kw_only=True, omit_
     timestamp: str | None = None
     timestamp_ms: str | None = None
     operating_unit_sid: Sid | None = None
+    date_created: str | None = None  # of an observation: the resource's
 
     task_sid: Sid | None = None
     task_attributes: str | None = None
@@ -63,6 +65,7 @@ class Fields(Struct, frozen=True, gc=False, rename="pascal", kw_only=True, omit_
 
     reservation_sid: Sid | None = None
     reservation_version: str | None = None
+    reservation_status: str | None = None  # read of an observation alone: callbacks have none
     canceled_reason_code: str | None = None
 
     worker_sid: Sid | None = None
@@ -79,6 +82,7 @@ class Fields(Struct, frozen=True, gc=False, rename="pascal", kw_only=True, omit_
     worker_channel_previous_capacity: str | None = None
     worker_channel_task_count: str | None = None
     worker_channel_capacity: str | None = None
+    worker_channel_configured_capacity: str | None = None  # of an observation
 
     activity_sid: Sid | None = None
     activity_name: str | None = None
@@ -142,7 +146,7 @@ class Callback(Struct, frozen=True, gc=False):
         stamp = stamp_ms(fields)
         at_ms = event_time_ms(stamp, recorded_ms)
         version, rank = (None, DEFAULT_RANK) if known is None else (unit_version(fields, known.kind), known.rank)
-        order = order_key(at_ms, version, rank, identity)
+        order = order_key(at_ms, VERSION_MAX if rank == OBSERVED else version, rank, identity)
         by_receipt = stamp != at_ms
         return cls(fields, identity, recorded_ms, source, event_type, known, rank == DELETION, at_ms, by_receipt, version, order)
 

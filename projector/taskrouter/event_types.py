@@ -4,6 +4,10 @@ The first 49 are the events reference page's. The rest are spellings and types s
 consumers' code). `rank` settles callbacks stamped in the same millisecond: a task's creation set routinely shares one,
 and `workflow.target-matched` is recorded 0 to 1 ms before `task.created`. A `task.updated` gives way to everything else
 of its millisecond. Deletes are last in their unit whatever their stamp says (`fold.py`).
+
+The last ten are no callbacks: they are what Twilio's REST API shows of a thing, taken in by `projector adopt` (`feeds/observe.py`). REST
+dates to the second, and what it shows is how things stood at the end of that second: an observation is stamped with its last
+millisecond and sorts behind every callback of it, whatever their versions.
 """
 
 from msgspec import Struct
@@ -21,6 +25,7 @@ class EventType(Struct, frozen=True):
 
 
 DELETION = 99  # the rank of what is terminal for its unit and sorted last in it
+OBSERVED = 98  # what REST shows: behind every callback of its millisecond
 _LATEST = 50
 
 EVENT_TYPES: dict[str, EventType] = {
@@ -91,6 +96,21 @@ EVENT_TYPES: dict[str, EventType] = {
     "workflow.rejected": EventType(TASK, 12, "task: snapshot (Event Streams' catalogue)"),
     "reservation.updated": EventType(TASK, _LATEST, "task: snapshot (seen in consumers' code)"),
     "task-queue.updated": EventType(TASK_QUEUE, _LATEST, "task_queue: target_workers, name (seen in consumers' code)"),
+    # Not callbacks, but what REST shows:
+    "workspace.observed": EventType(WORKSPACE, OBSERVED, "workspace: exists, name"),
+    "activity.observed": EventType(ACTIVITY, OBSERVED, "activity: exists, name, available"),
+    "task-queue.observed": EventType(TASK_QUEUE, OBSERVED, "task_queue: exists, name, target_workers"),
+    "workflow.observed": EventType(WORKFLOW, OBSERVED, "workflow: exists, name"),
+    "task-channel.observed": EventType(TASK_CHANNEL, OBSERVED, "task_channel: exists, names, optimized routing"),
+    "worker.observed": EventType(WORKER, OBSERVED, "worker: exists, created_at; an attributes span when they differ"),
+    "worker.activity.observed": EventType(
+        WORKER, OBSERVED, "worker: an activity span when it differs; a gap when another was known"
+    ),
+    "worker.channel.observed": EventType(
+        WORKER, OBSERVED, "worker_channel: available, configured capacity, a span when something changes"
+    ),
+    "task.observed": EventType(TASK, OBSERVED, "task: exists, created_at, snapshot"),
+    "reservation.observed": EventType(TASK, OBSERVED, "reservation: exists, created_at, its status"),
 }
 
 SPELLINGS = {

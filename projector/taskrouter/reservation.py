@@ -4,7 +4,7 @@
        │           └──────────────────────▲
        └──▶ rejected | timeout | canceled | rescinded      (all terminal)     failed: could not be created
 
-Its status is told by the EventType (no callback carries it). A task may have several live reservations (transfer,
+Its status is told by the EventType (no callback carries it), or shown by an observation. A task may have several live reservations (transfer,
 multi-reservation), so a reservation is known by its own Sid and never by task and worker. Its queue and workflow are those it was offered out of, as
 first told: after a transfer its later callbacks show the queue that its task is in by then.
 """
@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from projector.taskrouter.callback import Callback
 from projector.taskrouter.span import Closed, Line, Span
-from projector.taskrouter.text import boolean, integer
+from projector.taskrouter.text import boolean, integer, moment_ms
 
 
 class Reservation(Struct, frozen=True, kw_only=True):
@@ -81,8 +81,9 @@ ENDS = {  # status → the field with its time
     "completed": "completed_ms",
     "failed": "failed_ms",
 }
-_LIVE = {"reservation.created": "pending", "reservation.accepted": "accepted", "reservation.wrapup": "wrapping"}
+_LIVE = {"created": "pending", "accepted": "accepted", "wrapup": "wrapping"}  # what happened → the live status after it
 _RANK = {None: 0, "pending": 1, "accepted": 2, "wrapping": 3}
+_BECAME = {status: what for what, status in _LIVE.items()} | {status: status for status in ENDS}  # a status → what brings it
 
 
 def evolve(reservation: Reservation, callback: Callback) -> Reservation:
@@ -90,11 +91,11 @@ def evolve(reservation: Reservation, callback: Callback) -> Reservation:
     told = _described(reservation, callback)
     if reservation.status in ENDS:
         return told
-    at_ms = callback.at_ms
-    told = _lives(told, _span(reservation, at_ms), callback)
-    match callback.event_type.removeprefix("reservation."):
+    at_ms, what = callback.at_ms, _happened(reservation, callback)
+    told = _lives(told, what, _span(reservation, at_ms), callback)
+    match what:
         case "created":
-            return replace(told, created_ms=at_ms)
+            return replace(told, created_ms=moment_ms(callback.fields.date_created) or at_ms)
         case "accepted":
             return replace(told, accepted_ms=at_ms)
         case "wrapup":
@@ -135,9 +136,18 @@ def last_spans(reservation: Reservation) -> tuple[Span, ...]:
     return () if span is None else (replace(span, inferred=reservation.inferred or missed),)
 
 
-def _lives(reservation: Reservation, ended: ReservationStatusSpan | None, callback: Callback) -> Reservation:
+def _happened(reservation: Reservation, callback: Callback) -> str:
+    """What the EventType says; of an observation, what must have happened where it shows a status further on."""
+    if callback.event_type != "reservation.observed":
+        return callback.event_type.removeprefix("reservation.")
+    shown = callback.fields.reservation_status
+    is_news = shown in ENDS or _RANK.get(shown, 0) > _RANK[reservation.status]
+    return _BECAME.get(shown or "", "") if is_news else ""
+
+
+def _lives(reservation: Reservation, what: str, ended: ReservationStatusSpan | None, callback: Callback) -> Reservation:
     """Its next live status, which ends the span before; a step back (an offer created after it was accepted) is none."""
-    status = _LIVE.get(callback.event_type)
+    status = _LIVE.get(what)
     if status is None or _RANK[status] <= _RANK[reservation.status]:
         return reservation
     return replace(
@@ -190,6 +200,7 @@ def _described(reservation: Reservation, callback: Callback) -> Reservation:
         task_channel_sid=fields.task_channel_sid or reservation.task_channel_sid,
         reason=fields.canceled_reason_code or fields.reason or reservation.reason,
         version=reservation.version if version is None else version,
+        created_ms=reservation.created_ms if reservation.created_ms is not None else moment_ms(fields.date_created),
         ignore_capacity=reservation.ignore_capacity if ignore_capacity is None else ignore_capacity,
         updated_ms=callback.at_ms,
         last_event_sid=callback.identity,

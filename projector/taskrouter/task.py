@@ -5,7 +5,7 @@
        └──▶ canceled └─────────┘ transfer
             (terminal)
 
-Every callback of a task is a wide snapshot, so any of them may be the first one seen. The status is the one the callback
+Every callback of a task is a wide snapshot, and so is an observation, so any of them may be the first one seen. The status is the one the callback
 states (`TaskAssignmentStatus` is the status *after* the event: recorded), else the one its EventType implies. Completed
 and canceled absorb the status and nothing else: a `task.updated` after completion (observed) may change attributes.
 

@@ -1,6 +1,6 @@
 """A Worker: the activity it is in and since when, its attributes, its deletion.
 
-The activity comes from `worker.created` and `worker.activity.update` alone: what other callbacks say of it is a snapshot
+The activity comes from `worker.created`, `worker.activity.update` and an observation of it alone: what other callbacks say of it is a snapshot
 that may be older than the newest change (a `reservation.accepted` still says Idle, the move to Busy is stamped 288 ms
 later: recorded 2018).
 
@@ -14,7 +14,7 @@ from projector.taskrouter.callback import Callback, order_ms
 from projector.taskrouter.gap import Gap
 from projector.taskrouter.head import Head
 from projector.taskrouter.span import Line, Span
-from projector.taskrouter.text import canonical_json, integer
+from projector.taskrouter.text import canonical_json, integer, moment_ms
 
 AGREE_MS = 1_000  # `worker.created` is stamped in whole seconds (recorded: 97,308 ms told, 97,393 ms by the stamps)
 
@@ -77,6 +77,10 @@ def evolve(worker: Worker, callback: Callback) -> Worker:
             return _enters(replace(worker, created_ms=callback.at_ms), callback)
         case "worker.activity.update":
             return _enters(worker, callback)
+        case "worker.activity.observed" if callback.fields.worker_activity_sid != worker.activity_sid:
+            return _enters(worker, callback)
+        case "worker.observed" if worker.created_ms is None:
+            return replace(worker, created_ms=moment_ms(callback.fields.date_created))
         case _:
             return worker
 
@@ -190,8 +194,8 @@ def _ended(worker: Worker, callback: Callback) -> tuple[Worker, list[ActivitySpa
     previous, spent_ms = fields.worker_previous_activity_sid, integer(fields.worker_time_in_previous_activity_ms)
     if spent_ms is not None and not 0 <= spent_ms <= at_ms:
         spent_ms = None
-    reason = _reason(known, previous, spent_ms) if callback.event_type == "worker.activity.update" else None
-    if reason is None or reason == "previous_activity_longer":
+    reason = _reason(callback, known, previous, spent_ms)
+    if reason in (None, "previous_activity_longer", "observed_otherwise"):
         if known is not None and known.activity_sid == previous and spent_ms is not None:
             agrees = abs(at_ms - known.started_ms - spent_ms) <= AGREE_MS
             known = replace(known, reported_ms=spent_ms, agrees=agrees)
@@ -210,14 +214,16 @@ def _ended(worker: Worker, callback: Callback) -> tuple[Worker, list[ActivitySpa
         revealed_ms=at_ms,
         missing_event_type="worker.activity.update" if known else "worker.created or worker.activity.update",
         missing_ms=None if spent_ms is None else at_ms - spent_ms,
-        activity_sid=previous,
+        activity_sid=previous or fields.worker_activity_sid,
     )
     return replace(worker, gap_n=worker.gap_n + 1, closed=(*worker.closed, gap)), spells
 
 
-def _reason(known: ActivitySpan | None, previous: str | None, spent_ms: int | None) -> str | None:
-    """Why a callback must be missing before this update; None when all agrees."""
-    if previous is None:
+def _reason(callback: Callback, known: ActivitySpan | None, previous: str | None, spent_ms: int | None) -> str | None:
+    """Why a callback must be missing before this one; None when all agrees."""
+    if callback.event_type == "worker.activity.observed":
+        return None if known is None else "observed_otherwise"
+    if callback.event_type != "worker.activity.update" or previous is None:
         return None
     if known is None:
         return "previous_activity_unseen"

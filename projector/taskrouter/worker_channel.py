@@ -20,7 +20,7 @@ class WorkerChannel(Struct, frozen=True, kw_only=True):
     worker_sid: str = ""
     task_channel_sid: str = ""
     available: bool | None = None
-    updated_capacity: int | None = None  # reported available capacity of the last worker.capacity.update
+    updated_capacity: int | None = None  # by the last worker.capacity.update (as available) or observation (as configured)
     since_ms: int | None = None  # of these two
     n: int = 0
     event_sid: str | None = None
@@ -46,20 +46,24 @@ class ChannelSpan(Span, frozen=True, kw_only=True):
 
 LINES = {ChannelSpan: Line("n", "since_ms")}
 
-EVENT_TYPES = ("worker.capacity.update", "worker.channel.availability.update")
+EVENT_TYPES = ("worker.capacity.update", "worker.channel.availability.update", "worker.channel.observed")
+_CAPACITY = {  # event type → the field with the channel's capacity, where it tells one
+    "worker.capacity.update": "worker_channel_available_capacity",
+    "worker.channel.observed": "worker_channel_configured_capacity",
+}
 
 
 def evolve(channel: WorkerChannel, callback: Callback) -> WorkerChannel:
-    """The channel after a `worker.capacity.update` or `worker.channel.availability.update` of its own."""
+    """The channel after a `worker.capacity.update`, a `worker.channel.availability.update` or an observation of its own."""
     fields = callback.fields
     available = boolean(fields.worker_channel_available)
-    capacity = integer(fields.worker_channel_available_capacity)
-    is_capacity = callback.event_type == "worker.capacity.update" and capacity is not None and capacity >= 0
+    told = _CAPACITY.get(callback.event_type)
+    capacity = integer(getattr(fields, told)) if told else None
     channel = _changed(
         channel,
         callback,
         channel.available if available is None else available,
-        capacity if is_capacity else channel.updated_capacity,
+        channel.updated_capacity if capacity is None or capacity < 0 else capacity,
     )
     return replace(
         channel,
