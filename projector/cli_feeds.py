@@ -1,5 +1,67 @@
 """The commands about other feeds. As in `cli.py`: parse, call, say; modules are imported inside the commands."""
 
+import sys
+import time
+from contextlib import closing
+
 import click
 
-COMMANDS: list[click.Command] = []
+from projector.errors import ProjectorError, Unanswerable
+from projector.opening import check_migrated, config_now
+from projector.output import progress_bar, say
+
+
+@click.command()
+@click.option("--since", metavar="TIME", help="From when on; by default 30 days ago, which is all that Twilio keeps.")
+@click.option("--until", metavar="TIME", help="Up to when; by default now.")
+@click.option(
+    "--workspace", metavar="WS…", help="One alone; by default those of PROJECTOR_WORKSPACES, else all there are keys for."
+)
+@click.option("--dry-run", is_flag=True, help="Say what is missing and write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="JSON even on a terminal.")
+def backfill(since: str | None, until: str | None, workspace: str | None, dry_run: bool, as_json: bool) -> None:
+    """Append the events that Twilio has and the log has not, and say how many were missing, by hour and type.
+
+    Receiving and projecting go on meanwhile. Ended at any moment, it goes on from there when it is run again. TIME is ISO 8601 (without
+    a zone: UTC) or epoch milliseconds. Exit status 1 when it was stopped, or Twilio did not show all of some second.
+
+    Example: projector backfill --since 2026-03-01 --dry-run
+    """
+    from projector import logs
+    from projector.feeds import backfill as feed
+    from projector.feeds.losses import readable, report
+    from projector.feeds.twilio import open_twilio, workspaces_of
+    from projector.log import open_log
+    from projector.processes import stop_on_signals
+    from projector.read.when import moment
+
+    logs.configure()
+    config, now_ms, stop = config_now(), time.time_ns() // 1_000_000, stop_on_signals()
+    since_ms = moment(since) if since is not None else now_ms - feed.KEPT_SECONDS * 1000
+    until_ms = moment(until) if until is not None else now_ms + feed.SKEW_SECONDS * 1000
+    if since_ms >= until_ms:
+        raise Unanswerable(f"--since {since or '30 days ago'} is not before --until {until or 'now'}. Turn them round.")
+    accounts = open_twilio(config, stop)
+    check_migrated(config)
+    places = workspaces_of(accounts, config.workspaces, workspace)
+    found = {sid: feed.Backfilled() for _, sid in places}
+    trouble: ProjectorError | None = None
+    with progress_bar("backfill", "seconds of history") as progress, closing(open_log(config.database_url)) as log:
+        for number, (account, sid) in enumerate(places):
+
+            def tell(done: int, of: int, before: int = number) -> None:
+                progress(before * of + done, len(places) * of)
+
+            try:
+                feed.backfill(log, account, sid, since_ms, until_ms, tell, stop, dry_run=dry_run, found=found[sid])
+            except ProjectorError as error:
+                trouble = error
+                break
+    said = report(found, [account.asked for account in accounts], dry_run=dry_run)
+    say(readable(said) if sys.stdout.isatty() and not as_json else said, as_json=as_json)
+    if trouble is not None:
+        raise trouble
+    sys.exit(0 if said["finished"] and not said["cut_off_seconds"] else 1)
+
+
+COMMANDS: list[click.Command] = [backfill]

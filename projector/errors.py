@@ -7,6 +7,8 @@ ProjectorError
 ├── LogMismatch          the tables were projected from another log than this one
 ├── StandingBy           another loop holds the lease, or took it over: not a failure, the place of a standby
 ├── NotRebuilt           a rebuild could not be finished: the tables are as they were
+├── TwilioUnavailable    Twilio does not answer now, or asks to wait: run it again later
+├── TwilioRefused        Twilio will not answer what was asked: a setting is wrong
 ├── NotFound             no entity with that Sid is in the tables
 └── Unanswerable         the question cannot be answered as it was asked
 """
@@ -38,6 +40,14 @@ class StandingBy(ProjectorError):
 
 class NotRebuilt(ProjectorError):
     """A rebuild cannot run or cannot be finished now; the tables are as they were."""
+
+
+class TwilioUnavailable(ProjectorError):
+    """Twilio does not answer at this moment, or asks to wait longer than we do."""
+
+
+class TwilioRefused(ProjectorError):
+    """Twilio does not answer this question, or leads where nothing is asked; the message says which setting to check."""
 
 
 class NotFound(ProjectorError):

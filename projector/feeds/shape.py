@@ -73,7 +73,9 @@ def from_events_api(event: Any) -> dict[str, str]:
     parameters = _parameters(said)
     if stamp is not None:
         return _stamped(parameters | {"Timestamp": str(stamp)})
-    return parameters if second is None else parameters | {"Timestamp": str(int(second) // 1000)}
+    if second is None or not second.isdecimal():
+        return parameters
+    return parameters | {"Timestamp": str(int(second) // 1000)}
 
 
 def pascal(name: str) -> str:
