@@ -64,4 +64,44 @@ def backfill(since: str | None, until: str | None, workspace: str | None, dry_ru
     sys.exit(0 if said["finished"] and not said["cut_off_seconds"] else 1)
 
 
-COMMANDS: list[click.Command] = [backfill]
+@click.command()
+@click.option(
+    "--workspace", metavar="WS…", help="One alone; by default those of PROJECTOR_WORKSPACES, else all there are keys for."
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be new and write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="JSON even on a terminal.")
+def adopt(workspace: str | None, dry_run: bool, as_json: bool) -> None:
+    """Take in how things stand at Twilio now, so that the tables are right before the first callback.
+
+    Workers with activity and channels, live tasks with reservations, queues, activities and the rest, as observations in the log.
+    Receiving and projecting go on meanwhile. Run it whenever you like: what is known already is a duplicate.
+
+    Example: projector adopt --dry-run
+    """
+    from projector import logs
+    from projector.feeds import adopt as feed
+    from projector.feeds.twilio import open_twilio, workspaces_of
+    from projector.log import open_log
+    from projector.processes import stop_on_signals
+
+    logs.configure()
+    config, stop = config_now(), stop_on_signals()
+    accounts = open_twilio(config, stop)
+    check_migrated(config)
+    adopted = feed.Adopted()
+    with progress_bar("adopt", "resources") as progress, closing(open_log(config.database_url)) as log:
+        for account, sid in workspaces_of(accounts, config.workspaces, workspace):
+            feed.adopt(log, account, sid, stop, lambda done: progress(done, 0), is_dry=dry_run, adopted=adopted)
+    said = {
+        "shown": dict(adopted.shown),
+        "would_append" if dry_run else "appended": adopted.outcomes["stored"],
+        "known": adopted.outcomes["duplicate"],
+        "quarantined": adopted.outcomes["conflict"] + adopted.outcomes["quarantined"],
+        "unreadable": dict(adopted.unreadable),
+        "changing_too_often": adopted.restless,
+        "requests": sum(account.asked.requests for account in accounts),
+    }
+    say(said, as_json=as_json)
+
+
+COMMANDS: list[click.Command] = [backfill, adopt]

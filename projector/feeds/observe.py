@@ -23,9 +23,9 @@ Shown = dict[str, Any]  # parameter → what is shown; None: nothing
 def observations(kind: str, resource: Resource) -> Iterator[dict[str, str]]:
     """The observations that one resource makes; `kind` is one of `KINDS`. Raises `Unreadable`: it has no Sid or no readable date."""
     for event_type, dated_by, shown in KINDS[kind]:
-        sid, workspace = resource.get("sid"), resource.get("workspace_sid") or resource.get("sid")
+        sid, workspace = sid_of(resource), resource.get("workspace_sid") or resource.get("sid")
         stamp = _seconds(resource.get(dated_by)) or _seconds(resource.get("date_updated"))
-        if not isinstance(sid, str) or not isinstance(workspace, str) or stamp is None:
+        if sid is None or not isinstance(workspace, str) or stamp is None:
             raise Unreadable(f"the {kind} has no sid or no {dated_by}")
         told = {name: text for name, value in shown(resource).items() if (text := _text(value)) is not None}
         parameters = {
@@ -33,6 +33,12 @@ def observations(kind: str, resource: Resource) -> Iterator[dict[str, str]]:
             "ResourceSid": sid, "Timestamp": str(stamp), "TimestampMs": str(stamp * 1000 + 999),
         } | told  # fmt: skip
         yield {"Sid": _identity(parameters)} | parameters
+
+
+def sid_of(resource: Resource) -> str | None:
+    """Its Sid; a worker's channel that is shown by another projector has none of its own: it goes by its TaskChannel's."""
+    sid = resource.get("sid") or resource.get("task_channel_sid")
+    return sid if isinstance(sid, str) else None
 
 
 def settled(kind: str, resource: Resource, asked_seconds: int) -> bool:

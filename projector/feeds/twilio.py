@@ -5,6 +5,7 @@ passes `OneHost`: an address of taskrouter.twilio.com or of PROJECTOR_TWILIO_URL
 is refused; a redirect is an error; what is worth a second try is tried again, for so long and no longer. Nothing here is logged.
 """
 
+import math
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -62,12 +63,14 @@ class Asked(msgspec.Struct):
     requests: int = 0
     too_many: int = 0
     waited_seconds: float = 0.0
+    asked_seconds: int = 0  # when the last answer was asked for, by Twilio's clock and in whole seconds, or shortly before that
 
 
 class _Answer(NamedTuple):
     status: int  # 0: none came
     text: str
     retry_after: str | None = None
+    date: str | None = None
 
 
 class OneHost(HttpClient):  # type: ignore[misc]
@@ -106,8 +109,10 @@ class OneHost(HttpClient):  # type: ignore[misc]
         address = self._address(uri)
         deadline = time.monotonic() + self._patience.total
         for attempt in count():
+            began = time.monotonic()
             answer = self._ask(address, params or {}, headers or {}, auth)
             if answer.status == 200:
+                self.asked.asked_seconds = _asked_seconds(answer.date, time.monotonic() - began)
                 return Response(200, answer.text)
             if answer.status and answer.status not in _AGAIN:
                 raise self._refusal(answer)
@@ -148,7 +153,7 @@ class OneHost(HttpClient):  # type: ignore[misc]
             ) as response:
                 text = self._body(response)
                 self.asked.too_many += response.status_code == 429
-                return _Answer(response.status_code, text, response.headers.get("Retry-After"))
+                return _Answer(response.status_code, text, response.headers.get("Retry-After"), response.headers.get("Date"))
         except requests.exceptions.SSLError as error:
             raise TwilioRefused(
                 f"The certificate of {self._url} is not one that is trusted. Check PROJECTOR_TWILIO_URL."
@@ -217,6 +222,17 @@ class Twilio:
             seen.add(further)
             response = self.client.request("GET", further)
 
+    def record(self, path: str) -> dict[str, Any]:
+        """One resource at `/v1`, as it came. Raises `TwilioRefused` when there is none, `TwilioUnavailable` when the answer is none."""
+        v1 = self.client.taskrouter.v1
+        try:
+            record = v1.fetch("GET", path)
+        except (TwilioException, JSONDecodeError, RecursionError) as error:
+            raise TwilioUnavailable("Twilio's answer is no resource. Run it again later.") from error
+        if not isinstance(record, dict):
+            raise TwilioUnavailable("Twilio's answer is no resource. Run it again later.")
+        return record
+
     def workspaces(self) -> list[str]:
         """The Sids of the account's workspaces."""
         records = [record for page in self.pages("/Workspaces") for record in page]
@@ -260,6 +276,15 @@ def workspaces_of(accounts: list[Twilio], allowed: frozenset[str], only: str | N
 
 def _iso(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _asked_seconds(date: str | None, took_seconds: float) -> int:
+    """Twilio's clock when it answered, less how long that took; without a clock of its, long ago: nothing is believed to be settled."""
+    try:
+        answered = parsedate_to_datetime(date or "").timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return 0
+    return int(answered) - math.ceil(took_seconds)
 
 
 def _seconds(retry_after: str | None) -> float:
