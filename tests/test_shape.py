@@ -69,6 +69,13 @@ def test_without_milliseconds_there_are_seconds() -> None:
     assert same_where_both_say(fields_of(mapped), fields_of(EVERY_KIND[0]))
 
 
+@pytest.mark.parametrize("date", ["soon", "", "2026-13-41", 1e300, True, [], {"a": 1}])
+def test_a_date_that_is_none_is_no_time(date: Any) -> None:
+    """Its receipt will have to do; the event is not lost for it."""
+    mapped = from_events_api(as_events_api(EVERY_KIND[0]) | {"event_date_ms": None, "event_date": date})
+    assert isinstance(admit(mapped, "events-api"), Entry)
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [

@@ -83,12 +83,13 @@ class OneHost(HttpClient):  # type: ignore[misc]
         stop: Event,
         patience: Patience = Patience(),  # noqa: B008 (a constant)
         wait: Callable[[float], bool] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`url`: scheme and host. `stop` ends a pause; `wait` is how pauses are made: true when it was stopped meanwhile."""
         super().__init__(None, is_async=False)  # no logger: the SDK's own client writes addresses and answers to it
         self.asked = Asked()
         self._url, self._account, self._patience = url, account, patience
-        self._wait = stop.wait if wait is None else wait
+        self._wait, self._clock = stop.wait if wait is None else wait, clock
         self._session = requests.Session()
 
     def request(
@@ -107,7 +108,7 @@ class OneHost(HttpClient):  # type: ignore[misc]
         if method.upper() != "GET":
             raise TwilioRefused(f"Twilio is only ever read, and this is a {method.upper()}.")
         address = self._address(uri)
-        deadline = time.monotonic() + self._patience.total
+        deadline = self._clock() + self._patience.total
         for attempt in count():
             began = time.monotonic()
             answer = self._ask(address, params or {}, headers or {}, auth)
@@ -117,7 +118,7 @@ class OneHost(HttpClient):  # type: ignore[misc]
             if answer.status and answer.status not in _AGAIN:
                 raise self._refusal(answer)
             pause = self._pause(attempt, answer.retry_after)
-            if time.monotonic() + pause > deadline:
+            if self._clock() + pause > deadline:
                 raise TwilioUnavailable(
                     f"{self._trouble(answer)}, and waiting {pause:.0f} s more is too long. Run it again later."
                 )
@@ -128,7 +129,10 @@ class OneHost(HttpClient):  # type: ignore[misc]
 
     def _address(self, uri: str) -> str:
         """The same path at the one host."""
-        parts = urlsplit(uri)
+        try:
+            parts = urlsplit(uri)
+        except ValueError:
+            parts = urlsplit("")
         if f"{parts.scheme}://{parts.netloc}" not in (SDK_HOST, self._url):
             raise TwilioRefused(
                 f"An answer for account {self._account} leads to another host than {self._url}, and no other is asked. "
@@ -163,10 +167,10 @@ class OneHost(HttpClient):  # type: ignore[misc]
 
     def _body(self, response: requests.Response) -> str:
         """All of it, in time: a timeout between two bytes alone would wait for a drip for ever."""
-        until, body = time.monotonic() + self._patience.answer, bytearray()
+        until, body = self._clock() + self._patience.answer, bytearray()
         while chunk := response.raw.read1(65_536, decode_content=True):
             body += chunk
-            if len(body) > BODY_MAX_BYTES or time.monotonic() > until:
+            if len(body) > BODY_MAX_BYTES or self._clock() > until:
                 raise HTTPError
         return body.decode("utf-8", "replace")
 

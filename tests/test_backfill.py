@@ -1,0 +1,618 @@
+"""Backfill: what callbacks lost, Twilio's Events API has, and afterwards the log has it too, once."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import islice
+from typing import Any
+
+import pytest
+from sqlalchemy.engine import URL
+
+from projector.config import Config
+from projector.database import disposing, open_engine
+from projector.errors import TwilioUnavailable
+from projector.feeds import backfill as feed
+from projector.feeds.backfill import Backfilled, backfill, fitting, resumed
+from projector.feeds.losses import HOURS_SHOWN, readable, report
+from projector.feeds.twilio import Twilio, open_twilio
+from projector.floor.center import Floor
+from projector.floor.delivery import deliveries
+from projector.log import Entry, Log, Mark, open_log
+from projector.project import project
+from projector.sink import MemorySink
+from projector.table_sink import TableSink
+from tests.fake_twilio import SECRET, FakeTwilio, Question, Quirks
+from tests.given import ACCOUNT, START_MS, WORKSPACE, MemoryLog, Parameters, ms, sid, task_created, text_url
+from tests.harness import assert_tables_are_the_folded_log, measured, wait_until
+from tests.reshaping import as_events_api
+from tests.test_twilio_client import OTHER_ACCOUNT, OTHER_WORKSPACE, QUICK, asking
+
+CALLBACKS = int(os.environ.get("PROJECTOR_BACKFILL_CALLBACKS", "4000"))
+SEED = int(os.environ.get("PROJECTOR_BACKFILL_SEED", "1"))
+KILLS = int(os.environ.get("PROJECTOR_BACKFILL_KILLS", "4"))
+HOUR = 3600
+NOW_MS = START_MS + 3 * HOUR * 1000
+STORMY = {"too_many": 0.2, "failures": 0.1}
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeTwilio]:
+    """A Twilio at three hours into the story, with one workspace."""
+    with FakeTwilio(now_ms=lambda: NOW_MS) as fake:
+        fake.workspaces[WORKSPACE] = ACCOUNT
+        yield fake
+
+
+def told(count: int, over: float, start: float = 0, seed: int = 1) -> list[Parameters]:
+    """So many tasks, created at random moments of `over` seconds; many share a second, some a boundary."""
+    at = random.Random(seed)
+    return [
+        task_created(start + at.choice((at.uniform(0, over), at.randrange(int(over) + 1))), f"{seed} {n}") for n in range(count)
+    ]
+
+
+def filling(log: Log | MemoryLog, fake: FakeTwilio, since: float = -60, until: float = 3 * HOUR, **more: Any) -> Backfilled:
+    """A backfill of the story, by our clock being right."""
+    more = {"now_ms": fake.now_ms} | more
+    return backfill(log, asking(fake), WORKSPACE, ms(since), ms(until), **more)  # type: ignore[arg-type]
+
+
+def sids(log: Log | MemoryLog) -> list[str]:
+    return sorted(json.loads(row.state)["parameters"]["Sid"] for row in log.read(0, 1_000_000))
+
+
+def sids_of(events: list[Parameters]) -> list[str]:
+    return sorted(each["Sid"] for each in events)
+
+
+# The set is whole, whatever the quirk
+
+
+@pytest.mark.parametrize("end", ["second", "instant", "before"])
+@pytest.mark.parametrize(("page_max", "count"), [(1000, 3000), (100, 1500)])
+def test_every_event_is_appended_once(fake: FakeTwilio, end: str, page_max: int, count: int) -> None:
+    """However Twilio means its dates, whatever its pages hold; a second run appends nothing."""
+    fake.quirks = Quirks(end=end, page_max=page_max, **STORMY)
+    events = told(count, over=600)
+    fake.offer(*events)
+    log = MemoryLog()
+    first = filling(log, fake)
+    assert sids(log) == sids_of(events)
+    assert (first.read, first.appended, first.duplicates, first.finished) == (count, count, 0, True)
+    second = filling(log, fake)
+    assert (second.read, second.appended, second.duplicates) == (count, 0, count)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_every_event_is_appended_once_whatever_the_crowd(fake: FakeTwilio, seed: int) -> None:
+    """Bursts of many in a second or a minute in quiet hours, some known already, a run that ends in the middle of a second."""
+    at = random.Random(seed)
+    events = told(at.randrange(500), over=2 * HOUR, seed=seed)
+    for n in range(at.randrange(1, 5)):
+        events += told(at.randrange(200, 1200), at.choice((0, 1, 3, 60)), at.randrange(2 * HOUR), seed=100 * seed + n)
+    events = list({each["Sid"]: each for each in events}.values())
+    fake.quirks = Quirks(end=at.choice(("second", "instant", "before")), seed=seed)
+    fake.offer(*events)
+    log = MemoryLog()
+    known = at.sample(events, len(events) // 2)
+    log.append([Entry.of(each, "callback") for each in known])
+    found = filling(log, fake, since=-0.5, until=3 * HOUR - 0.5)
+    assert sids(log) == sids_of(events)
+    assert (found.read, found.appended, found.duplicates, found.cut_off) == (len(events), len(events) - len(known), len(known), 0)
+
+
+def test_more_than_a_page_in_one_second(fake: FakeTwilio) -> None:
+    """No window is narrower: next pages are followed. Where Twilio names none, the second is counted as cut off."""
+    events = [task_created(at=100 + n / 2600, task_=str(n)) for n in range(2500)]
+    fake.offer(*events)
+    log = MemoryLog()
+    assert (filling(log, fake).appended, sids(log)) == (2500, sids_of(events))
+    fake.quirks.pages = False
+    found = filling(MemoryLog(), fake)
+    assert found.appended == 1000
+    assert found.cut_off >= 1
+
+
+def test_events_that_appear_while_one_pages(fake: FakeTwilio) -> None:
+    """On top of a list, and in its middle: what this run has passed the next one reads."""
+    events, late = told(3000, over=2), told(300, over=2, seed=2)
+    fake.offer(*events)
+    coming = iter(late)
+
+    def happen(_: Question) -> None:
+        fake.offer(*islice(coming, 20))
+
+    fake.before, log = happen, MemoryLog()
+    first = filling(log, fake)
+    assert len(sids(log)) == len(set(sids(log)))
+    assert set(sids_of(events)) <= set(sids(log))
+    assert first.duplicates == 0
+    fake.offer(*coming)
+    assert filling(log, fake).appended == 3300 - first.appended
+    assert sids(log) == sids_of(events + late)
+
+
+def test_an_event_that_appears_late_is_read_by_the_next_run(fake: FakeTwilio) -> None:
+    """Twilio promises no time in which an event can be read."""
+    now = [NOW_MS]
+    fake.now_ms = lambda: now[0]
+    late = task_created(at=3 * HOUR - 2)
+    fake.offer(late, visible_after_ms=30_000)
+    log = MemoryLog()
+    assert filling(log, fake).appended == 0
+    now[0] += 60_000
+    assert filling(log, fake, since=2 * HOUR).appended == 1
+
+
+@pytest.mark.parametrize("wall", ["nothing", "refused", "redacted"])
+def test_nothing_is_asked_for_beyond_thirty_days(fake: FakeTwilio, wall: str) -> None:
+    """There is nothing, or a refusal, or events whose attributes are blacked out: those must not be the first of their Sid."""
+    fake.quirks.wall = wall
+    kept = [task_created(at=-29.8 * 86_400, task_="kept"), task_created(at=-86_400, task_="yesterday")]
+    fake.offer(*kept, task_created(at=-30.5 * 86_400, task_="gone"), task_created(at=-45 * 86_400, task_="long gone"))
+    log = MemoryLog()
+    found = filling(log, fake, since=-60 * 86_400)
+    assert sids(log) == sids_of(kept)
+    assert found.finished
+
+
+@pytest.mark.parametrize("wrong_ms", [-240_000, 240_000])
+def test_our_clock_may_be_wrong(fake: FakeTwilio, wrong_ms: int) -> None:
+    """By minutes: a run up to now reads what Twilio calls now, and does not fall over the wall."""
+    fake.quirks.wall = "refused"
+    ours = NOW_MS + wrong_ms
+    events = [task_created(at=3 * HOUR - 1, task_="now"), task_created(at=3 * HOUR - 30 * 86_400 + 700, task_="first")]
+    fake.offer(*events)
+    log = MemoryLog(ours)
+    since, until = ours - feed.KEPT_SECONDS * 1000, ours + feed.SKEW_SECONDS * 1000
+    backfill(log, asking(fake), WORKSPACE, since, until, now_ms=lambda: ours)  # type: ignore[arg-type]
+    assert sids(log) == sids_of(events)
+
+
+def test_a_workspace_has_its_own_events_alone(fake: FakeTwilio) -> None:
+    """Another one's are not asked for; one that comes in its list all the same is quarantined."""
+    mine, theirs = told(50, over=60), [each | {"WorkspaceSid": OTHER_WORKSPACE} for each in told(50, over=60, seed=2)]
+    fake.offer(*mine, *theirs)
+    fake.offer_event(WORKSPACE, as_events_api(theirs[0]), ms(3))
+    nameless = as_events_api(task_created(at=5, task_="nameless"))
+    nameless["workspace_sid"] = None
+    del nameless["event_data"]["workspace_sid"]
+    fake.offer_event(WORKSPACE, nameless, ms(5))
+    log = MemoryLog()
+    found = filling(log, fake)
+    assert (found.appended, found.quarantined) == (51, 1)
+    assert {row.originator_id.partition("/")[0] for row in log.read(0, 1000)} == {WORKSPACE}
+
+
+# What is read is judged as a callback is
+
+
+def test_what_cannot_be_read_is_quarantined_alone(url: URL, fake: FakeTwilio) -> None:
+    """Its neighbours are appended; it is counted once, and kept with its reason."""
+    bad: list[Any] = [
+        None, 7, "text", [], {}, {"sid": sid("EV", "x")}, as_events_api(task_created(1)) | {"sid": "EV1"},
+        as_events_api(task_created(1)) | {"event_data": "text"}, as_events_api(task_created(1)) | {"description": "\ud800"},
+    ]  # fmt: skip
+    odd = as_events_api(task_created(at=2, task_="odd")) | {"event_date_ms": None, "event_date": "soon"}
+    good = told(20, over=60)
+    fake.offer(*good)
+    for event in (*bad, odd):
+        fake.offer_event(WORKSPACE, event, ms(30))
+    with closing(open_log(url)) as log:
+        found = filling(log, fake)
+        assert (found.appended, found.quarantined, found.conflicts) == (21, len(bad), 0)
+        assert log.intake() == {"quarantined": len(bad)}
+        again = filling(log, fake)
+        assert (again.appended, again.quarantined) == (0, len(bad))
+
+
+def test_what_contradicts_the_log_is_counted(url: URL, fake: FakeTwilio) -> None:
+    """The callback was first and stands."""
+    events = told(20, over=60)
+    fake.offer(*events)
+    with closing(open_log(url)) as log:
+        log.append([Entry.of(events[0] | {"TaskPriority": "9"}, "callback"), Entry.of(events[1], "callback")])
+        found = filling(log, fake)
+        assert (found.appended, found.duplicates, found.conflicts) == (18, 1, 1)
+        assert '"TaskPriority":"9"' in log.read(0, 1)[0].state.decode()
+
+
+def test_it_is_appended_in_the_order_it_happened(fake: FakeTwilio) -> None:
+    """So that what was known at a time is a beginning of the story, not scraps of it."""
+    fake.offer(*told(2500, over=900))
+    log = MemoryLog()
+    filling(log, fake)
+    stamps = [int(json.loads(row.state)["parameters"]["TimestampMs"]) for row in log.read(0, 10_000)]
+    assert stamps == sorted(stamps)
+    assert {json.loads(row.state)["source"] for row in log.read(0, 10)} == {"events-api"}
+
+
+# It goes on where it was
+
+
+def test_an_interrupted_run_goes_on_where_it_was(url: URL, fake: FakeTwilio) -> None:
+    """Twilio goes away in the middle: what was read is in the log with its mark, and is not asked for again."""
+    events = told(4000, over=2 * HOUR)
+    fake.offer(*events)
+    whole = filling(MemoryLog(), fake).pages
+
+    def break_down(_: Question) -> None:
+        fake.quirks.failures = float(len(fake.asked) >= whole // 2)
+
+    with closing(open_log(url)) as log:
+        fake.asked.clear()
+        fake.before, found = break_down, Backfilled()
+        with pytest.raises(TwilioUnavailable):
+            backfill(
+                log, asking(fake, QUICK._replace(total=0.1)), WORKSPACE, ms(-60), ms(3 * HOUR), found=found, now_ms=fake.now_ms
+            )
+        assert 0 < found.appended == log.end() < 4000
+        assert not found.finished
+        fake.before, fake.quirks.failures = lambda _: None, 0.0
+        fake.asked.clear()
+        rest = filling(log, fake, since=-50)
+        assert rest.resumed_at is not None
+        assert len(fake.asked) < whole
+        assert rest.appended == 4000 - found.appended
+        assert sids(log) == sids_of(events)
+        assert log.marks(feed.FEED) == {WORKSPACE: ""}
+
+
+def test_it_stops_between_windows_when_it_is_told_to(fake: FakeTwilio) -> None:
+    """And says that it has not finished."""
+    fake.offer(*told(4000, over=2 * HOUR))
+    stop, log, heard = threading.Event(), MemoryLog(), []
+
+    def tell(done: int, of: int) -> None:
+        heard.append((done, of))
+        if done > of // 2:
+            stop.set()
+
+    found = filling(log, fake, tell=tell, stop=stop)
+    assert not found.finished
+    assert 0 < found.appended < 4000
+    rest = filling(log, fake, tell=lambda done, of: heard.append((done, of)))
+    assert (rest.finished, found.appended + rest.appended) == (True, 4000)
+    assert heard[-1] == (3 * HOUR + 60, 3 * HOUR + 60)
+    assert heard == sorted(heard)
+
+
+@pytest.mark.parametrize(
+    ("mark", "since", "until", "begins"),
+    [
+        ("", 100, 900, 100), ("100..500", 100, 900, 500), ("100..500", 200, 900, 500), ("100..500", 500, 900, 500),
+        ("100..500", 99, 900, 99), ("100..500", 501, 900, 501), ("100..500", 100, 300, 300), ("100..50", 100, 900, 100),
+        ("100..", 100, 900, 100), ("rubbish", 100, 900, 100), ("-5..500", 100, 900, 100), ("100..5_0", 100, 900, 100),
+    ],
+)  # fmt: skip
+def test_only_a_range_that_was_read_from_its_start_is_gone_on_with(mark: str, since: int, until: int, begins: int) -> None:
+    """A mark says which seconds were read, and another range is another question."""
+    assert resumed(mark, since, until) == begins
+
+
+def test_a_mark_never_vouches_for_what_may_still_appear(fake: FakeTwilio) -> None:
+    """Interrupted a moment before its end, it reads the last minutes again."""
+    fake.offer(*told(2000, over=3 * HOUR))
+    log, marks = MemoryLog(), []
+    append = log.append
+    log.append = lambda arrivals, given=(): (marks.extend(given), append(arrivals, given))[1]  # type: ignore[method-assign]
+    filling(log, fake)
+    read_to = [int(mark.place.partition("..")[2]) for mark in marks if mark.place]
+    assert read_to == sorted(read_to)
+    assert max(read_to) <= NOW_MS // 1000 - feed.UNSETTLED_SECONDS
+    assert marks[-1] == Mark(feed.FEED, WORKSPACE, "")
+
+
+def test_a_run_that_leaves_no_mark_reads_none(fake: FakeTwilio) -> None:
+    """For whoever reads the last half hour again and again: a long run's place stays."""
+    fake.offer(*told(100, over=HOUR))
+    log = MemoryLog()
+    log.append([], [Mark(feed.FEED, WORKSPACE, f"{ms(-60) // 1000}..{ms(HOUR) // 1000}")])
+    assert filling(log, fake, resumes=False).appended == 100
+    assert log.marks(feed.FEED) == {WORKSPACE: f"{ms(-60) // 1000}..{ms(HOUR) // 1000}"}
+
+
+def test_a_dry_run_writes_nothing(url: URL, fake: FakeTwilio) -> None:
+    """Not a callback, a mark or a count; it says what a run would append."""
+    events = told(1500, over=HOUR)
+    fake.offer(*events)
+    fake.offer_event(WORKSPACE, None, ms(3))
+    with closing(open_log(url)) as log:
+        log.append([Entry.of(each, "callback") for each in events[:400]], [Mark(feed.FEED, WORKSPACE, "1..2")])
+        before = (log.end(), log.intake(), log.marks(feed.FEED))
+        foreseen = filling(log, fake, dry_run=True)
+        assert (log.end(), log.intake(), log.marks(feed.FEED)) == before
+        done = filling(log, fake)
+    assert foreseen == done
+    assert (done.appended, done.duplicates, done.quarantined) == (1100, 400, 1)
+
+
+# What it costs
+
+
+def test_a_quiet_month_costs_few_requests(fake: FakeTwilio) -> None:
+    """Windows grow while nothing happens, and shrink fast when it does."""
+    log = MemoryLog()
+    assert filling(log, fake, since=-29 * 86_400).pages < 45
+    fake.offer(*told(5000, over=HOUR), *told(200, over=29 * 86_400, start=-29 * 86_400))
+    found = filling(log, fake, since=-29 * 86_400)
+    measured(f"29 quiet days and a busy hour of 5000: {found.pages} pages in {found.windows} windows")
+    assert (found.appended, found.pages < 80) == (5200, True)
+
+
+def test_a_busy_month_costs_about_a_request_for_a_page(fake: FakeTwilio) -> None:
+    """Nights and days, 20,000 events: no more than three requests for a thousand events and two for each day."""
+    events = [each for day in range(20) for each in told(1000, 10 * HOUR, (day - 25) * 86_400, seed=day)]
+    fake.offer(*events)
+    found = filling(MemoryLog(), fake, since=-29 * 86_400)
+    measured(f"20 days of 1000 in 10 hours each: {found.pages} pages in {found.windows} windows")
+    assert found.appended == 20_000
+    assert found.pages <= 3 * 20 + 2 * 29
+
+
+@pytest.mark.parametrize(
+    ("width", "events", "then"),
+    [(900, 0, 3600), (900, 125, 3600), (900, 500, 900), (900, 1000, 450), (86_400, 0, 86_400), (1, 900, 1), (1, 9000, 1)],
+)
+def test_a_window_is_as_wide_as_half_a_page(width: int, events: int, then: int) -> None:
+    """Of what the one before held."""
+    assert fitting(width, events) == then
+
+
+# The whole
+
+
+Rows = dict[str, dict[tuple[Any, ...], dict[str, Any]]]
+
+
+def folded(entries: list[Entry]) -> Rows:
+    log, sink = MemoryLog(), MemorySink()
+    log.append(entries)
+    project(log, sink)
+    return sink.rows()
+
+
+def floor(count: int, seed: int, *without: str) -> list[tuple[int, Parameters]]:
+    sent = (each for each in Floor(seed, start_ms=START_MS).callbacks() if each[1]["EventType"] not in without)
+    return list(islice(sent, count))
+
+
+def asked_by(fake: FakeTwilio) -> Twilio:
+    return open_twilio(
+        Config(database_url=URL.create("sqlite"), twilio_url=fake.url, twilio_keys=fake.keys), threading.Event(), QUICK
+    )[0]
+
+
+def test_after_a_backfill_the_tables_are_those_of_an_undropped_run(url: URL) -> None:
+    """5 % of a floor's callbacks lost, 5 % twice, 20 % late; Twilio stormy. Every row of every table is as if nothing had been lost.
+
+    Without `worker.deleted`, whose effective time is its receipt when it comes live: the next test is about it.
+    """
+    sent = floor(CALLBACKS, SEED, "worker.deleted")
+    account, workspace = sent[0][1]["AccountSid"], sent[0][1]["WorkspaceSid"]
+    delivered = list(deliveries(sent, SEED, duplicates=0.05, late=0.2, late_ms_max=5000, lost=0.05))
+    lost = {each["Sid"] for _, each in sent} - {each["Sid"] for _, each in delivered}
+    now_ms = sent[-1][0] + HOUR * 1000
+    keys = {account: ("SK" + "1" * 32, SECRET)}
+    with FakeTwilio(Quirks(SEED, **STORMY), keys, lambda: now_ms) as fake, closing(open_log(url)) as log:
+        fake.offer(*(parameters for _, parameters in sent))
+        for start in range(0, len(delivered), 1000):
+            log.append([Entry.of(each, "callback", at_ms) for at_ms, each in delivered[start : start + 1000]])
+        with disposing(open_engine(url)) as engine:
+            sink = TableSink(engine)
+            project(log, sink)
+            expected = folded([Entry.of(each, "callback", at_ms) for at_ms, each in sent])
+            assert sink.rows() != expected
+            twilio, began = asked_by(fake), time.monotonic()
+            since_ms = sent[0][0] - 60_000
+            found = backfill(log, twilio, workspace, since_ms, now_ms, now_ms=fake.now_ms)
+            seconds = time.monotonic() - began
+            measured(
+                f"{url.get_backend_name()}: {found.read} events read, {found.appended} of {len(lost)} lost appended by {twilio.asked.requests} "
+                f"requests ({twilio.asked.too_many} answered 429) in {seconds:.1f} s"
+            )
+            assert (found.appended, found.duplicates, found.conflicts, found.quarantined) == (
+                len(lost),
+                len(sent) - len(lost),
+                0,
+                0,
+            )
+            assert found.missing.total() == len(lost)
+            project(log, sink)
+            assert sink.rows() == expected
+            assert backfill(log, twilio, workspace, since_ms, now_ms, now_ms=fake.now_ms).appended == 0
+    assert_tables_are_the_folded_log(url)
+
+
+def test_a_deletion_that_was_lost_rests_on_the_last_fact(url: URL) -> None:
+    """`worker.deleted` carries the worker's creation; when it happened is its receipt, if it came live. One that was read later has
+    none: the worker's row says so, and the ends of its spans follow. Nothing else differs.
+    """
+    sent = floor(30_000, 3)
+    deleted = [(at_ms, each) for at_ms, each in sent if each["EventType"] == "worker.deleted"]
+    assert len(deleted) >= 2
+    workers = {each["WorkerSid"] for _, each in deleted}
+    sent = [
+        (at_ms, each)
+        for at_ms, each in sent
+        if each.get("WorkerSid") in workers and not each["EventType"].startswith("reservation")
+    ]
+    lost = deleted[0][1]
+    now_ms = sent[-1][0] + HOUR * 1000
+    with FakeTwilio(keys={lost["AccountSid"]: ("SK1", SECRET)}, now_ms=lambda: now_ms) as fake, closing(open_log(url)) as log:
+        fake.offer(*(each for _, each in sent))
+        log.append([Entry.of(each, "callback", at_ms) for at_ms, each in sent if each is not lost])
+        found = backfill(log, asked_by(fake), lost["WorkspaceSid"], sent[0][0], now_ms, now_ms=fake.now_ms)
+        assert found.appended == 1
+        with disposing(open_engine(url)) as engine:
+            sink = TableSink(engine)
+            project(log, sink)
+            rows = sink.rows()
+    undropped = folded([Entry.of(each, "callback", at_ms) for at_ms, each in sent])
+    key = (lost["WorkspaceSid"], lost["WorkerSid"])
+    assert (undropped["worker"][key]["deleted_at_basis"], rows["worker"][key]["deleted_at_basis"]) == ("receipt", "last_fact")
+    assert rows["worker"][key]["deleted_at"] <= undropped["worker"][key]["deleted_at"]
+    for table, expected in undropped.items():
+        differing = [each for each in expected.keys() | rows[table].keys() if rows[table].get(each) != expected.get(each)]
+        assert all(each[:2] == key for each in differing), (table, differing)
+    assert all(rows["worker"][each] == row for each, row in undropped["worker"].items() if each != key)
+    assert folded([Entry.of(each, "events-api" if each is lost else "callback", at_ms) for at_ms, each in sent]) == rows
+
+
+def test_callbacks_come_while_it_reads(url: URL, fake: FakeTwilio) -> None:
+    """`serve` stores the same events at the same time: each is in the log once, whoever was first."""
+    events = told(3000, over=HOUR)
+    fake.offer(*events)
+
+    def serve() -> None:
+        with closing(open_log(url)) as server:
+            for start in range(0, len(events), 10):
+                server.append([Entry.of(each, "callback") for each in events[start : start + 10]])
+
+    serving = threading.Thread(target=serve)
+    with closing(open_log(url)) as log:
+        serving.start()
+        found = filling(log, fake)
+        serving.join(timeout=60)
+        assert sids(log) == sids_of(events)
+        assert found.appended + found.duplicates == 3000
+        assert found.conflicts == 0
+
+
+# The command
+
+
+def command(url: URL, fake: FakeTwilio, *arguments: str, **environment: str) -> list[Any]:
+    settings = {**os.environ, "PROJECTOR_DATABASE_URL": text_url(url), **fake.settings(), **environment}
+    return [[sys.executable, "-m", "projector", "backfill", *arguments], settings]
+
+
+def run(url: URL, fake: FakeTwilio, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    given, settings = command(url, fake, *arguments, **environment)
+    return subprocess.run(given, env=settings, capture_output=True, text=True, timeout=300, check=False)
+
+
+def recently(events: list[Parameters]) -> list[Parameters]:
+    """The same, of these last hours: the command looks at the clock."""
+    ahead_ms = time.time_ns() // 1_000_000 - NOW_MS
+    stamps = [int(each["TimestampMs"]) + ahead_ms for each in events]
+    return [
+        each | {"TimestampMs": str(stamp), "Timestamp": str(stamp // 1000)} for each, stamp in zip(events, stamps, strict=True)
+    ]
+
+
+def test_the_command_says_what_was_missing(url: URL) -> None:
+    """All accounts' workspaces, or one; by hour and type; JSON on a pipe; a second run finds nothing."""
+    keys = {ACCOUNT: (ACCOUNT, SECRET), OTHER_ACCOUNT: ("SK" + "1" * 32, "another")}
+    with FakeTwilio(keys=keys) as fake:
+        mine = recently(told(300, over=2.5 * HOUR))
+        theirs = [
+            each | {"WorkspaceSid": OTHER_WORKSPACE, "AccountSid": OTHER_ACCOUNT} for each in recently(told(40, over=600, seed=2))
+        ]
+        fake.offer(*mine, *theirs)
+        foreseen = json.loads(run(url, fake, "--dry-run", "--workspace", OTHER_WORKSPACE).stdout)
+        assert (foreseen["workspaces"], foreseen["missing"], foreseen["appended"]) == ([OTHER_WORKSPACE], 40, 0)
+        done = run(url, fake)
+        assert done.returncode == 0, done.stderr
+        said = json.loads(done.stdout)
+        assert (said["read"], said["missing"], said["appended"], said["finished"]) == (340, 340, 340, True)
+        assert said["missing_by_type"] == {"task.created": 340}
+        assert sum(hour["task.created"] for hour in said["missing_by_hour"].values()) == 340
+        assert said["workspaces"] == [WORKSPACE, OTHER_WORKSPACE]
+        again = json.loads(run(url, fake).stdout)
+        assert (again["read"], again["missing"], again["duplicates"]) == (340, 0, 340)
+        assert said["requests"] + again["requests"] + foreseen["requests"] == len(fake.asked)
+        for secret in (SECRET, "another"):
+            assert secret not in done.stdout + done.stderr
+    with closing(open_log(url)) as log:
+        assert sids(log) == sids_of(mine + theirs)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "sentence"),
+    [
+        ([], {"TWILIO_API_KEYS": ""}, "Set TWILIO_API_KEYS"),
+        (["--since", "yesterday"], {}, "is no moment"),
+        (["--since", "2026-03-02", "--until", "2026-03-01"], {}, "Turn them round"),
+        (["--workspace", "WS" + "0" * 32], {}, "has the workspace"),
+        (["--workspace", WORKSPACE], {"PROJECTOR_WORKSPACES": OTHER_WORKSPACE}, "not in PROJECTOR_WORKSPACES"),
+        ([], {"TWILIO_API_KEYS": f"{ACCOUNT}:canary7f3a"}, "answers 401"),
+        ([], {"PROJECTOR_TWILIO_URL": "http://localhost:1@evil.example"}, "is not `https://<host>`"),
+    ],
+)  # fmt: skip
+def test_a_refusal_is_one_sentence_with_the_next_step(
+    new_url: Any, fake: FakeTwilio, arguments: list[str], environment: dict[str, str], sentence: str
+) -> None:
+    """Exit status 2, no traceback, no secret."""
+    done = run(new_url("sqlite"), fake, *arguments, **environment)
+    assert (done.returncode, sentence in done.stderr) == (2, True), done.stderr
+    assert "Traceback" not in done.stderr
+    assert "canary7f3a" not in done.stderr
+
+
+@pytest.mark.crash
+def test_killed_at_any_moment_it_goes_on_and_nothing_is_lost_or_doubled(url: URL) -> None:
+    """SIGKILL to the real command when it has asked so many times, then again, and then it ends."""
+    moments = random.Random(SEED)
+    with FakeTwilio(Quirks(SEED, slow_seconds=0.02)) as fake:
+        events = recently(told(CALLBACKS, over=2 * HOUR))
+        fake.offer(*events)
+        ends, marks, since = [0], [], str(int(events[0]["TimestampMs"]) - 3 * HOUR * 1000)
+        with closing(open_log(url)) as log:
+            log.append([Entry.of(each, "callback") for each in events[::3]])
+            for _ in range(KILLS):
+                asked = len(fake.asked)
+                given, settings = command(url, fake, "--since", since)
+                process = subprocess.Popen(given, env=settings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                try:
+                    moment = asked + moments.randrange(2, 7)
+                    wait_until(lambda at=moment: len(fake.asked) >= at, every=0.001)
+                    time.sleep(moments.uniform(0, 0.08))
+                finally:
+                    process.kill()
+                    process.wait(timeout=30)
+                ends.append(log.end())
+                marks.append(log.marks(feed.FEED).get(WORKSPACE, ""))
+            fake.asked.clear()
+            done = run(url, fake)
+            assert done.returncode == 0, done.stderr
+            said = json.loads(done.stdout)
+            measured(
+                f"{url.get_backend_name()}: killed at {ends[1:]} of {CALLBACKS}, marks {marks}, then {said['read']} read, {len(fake.asked)} asked"
+            )
+            assert ends == sorted(ends)
+            assert len(set(ends)) > 2, "killed before it had done anything"
+            assert sids(log) == sids_of(events)
+            assert bool(said["resumed_at"]) == bool(marks[-1])
+            assert log.marks(feed.FEED) == {WORKSPACE: ""}
+            assert json.loads(run(url, fake).stdout)["missing"] == 0
+
+
+def test_on_a_terminal_an_hour_is_a_line() -> None:
+    """The latest of them; JSON has all. However many hours and types there are, both have an end."""
+    found = Backfilled(finished=True)
+    for hour in range(100):
+        found.missing[(ms(0) // 3_600_000 + hour, "task.created")] = hour + 1
+    found.missing[feed.ELSEWHERE] = 7
+    said = report({WORKSPACE: found}, [], dry_run=False)
+    assert said["missing_by_type"] == {"task.created": 5050, "elsewhere": 7}
+    assert len(said["missing_by_hour"]) == 101
+    shown = readable(said)["missing_by_hour"]
+    assert len(shown) == HOURS_SHOWN + 1
+    assert list(shown.values())[-1] == "100: task.created 100"
+
+
+def test_what_was_missing_is_counted_within_bounds(fake: FakeTwilio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Types and stamps are whatever was sent."""
+    monkeypatch.setattr(feed, "CELLS_MAX", 10)
+    for n in range(50):
+        fake.offer_event(WORKSPACE, as_events_api(task_created(n, str(n))) | {"event_type": f"new.{n}"}, ms(n))
+    found = filling(MemoryLog(), fake)
+    assert (len(found.missing), found.missing.total(), found.missing[feed.ELSEWHERE]) == (11, 50, 40)
