@@ -86,11 +86,12 @@ def web(host: str, port: int) -> None:
 
 @commands.command()
 def run() -> None:
-    """Project the log into the tables, for ever. A second one stands by.
+    """Project the log into the tables, for ever, and ask Twilio for what was missed. A second one stands by.
 
     Example: projector run
     """
     from projector import logs
+    from projector.feeds.reconcile import reconciling
     from projector.follow import follow
     from projector.processes import collect_seldom, stop_on_signals
 
@@ -100,7 +101,7 @@ def run() -> None:
     collect_seldom()
     config = config_now()
     check_start(config, web=False)
-    follow(config, stop)
+    follow(config, stop, lambda: reconciling(config))
 
 
 @commands.command()

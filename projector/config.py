@@ -32,11 +32,15 @@ SETTINGS: dict[str, tuple[str, str]] = {  # name → default, meaning
     ),
     "TWILIO_API_KEYS": (
         "",
-        "For `backfill` and `adopt`: comma-separated `ACsid:SKsid:secret` of an API key, or `ACsid:token`. Empty: Twilio is never asked.",
+        "For `backfill`, `adopt` and what the loop does of both by itself: comma-separated `ACsid:SKsid:secret` of an API key, or `ACsid:token`. Empty: Twilio is never asked.",
     ),
     "PROJECTOR_TWILIO_URL": (
         "https://taskrouter.twilio.com",
         "The one host that is asked for what was missed; no other, whatever it answers.",
+    ),
+    "PROJECTOR_RECONCILE_MINUTES": (
+        "10",
+        "How often the loop asks Twilio for what it missed in the last three times as long, and once a day in the last day; 0: never.",
     ),
     "PROJECTOR_WORKSPACES": ("", "Comma-separated workspace Sids that may post; empty: all."),
     "PROJECTOR_API_KEYS": (
@@ -69,6 +73,7 @@ class Config(Struct, frozen=True, kw_only=True):
     event_streams_url: str = ""
     twilio_url: str = "https://taskrouter.twilio.com"
     twilio_keys: Mapping[str, tuple[str, str]] = {}  # AccountSid → user name and password at Twilio
+    reconcile_minutes: float = 10.0
     tokens: Mapping[str, tuple[str, ...]] = {}
     workspaces: frozenset[str] = frozenset()
     api_keys: Mapping[str, tuple[str, frozenset[str]]] = {}  # name → secret, the workspaces it may read (none: all)
@@ -98,6 +103,7 @@ def read_config(environment: Mapping[str, str] = os.environ) -> Config:
         event_streams_url=value("PROJECTOR_EVENT_STREAMS_URL").partition("#")[0] or _beside(public_url),
         twilio_url=_twilio_url(value("PROJECTOR_TWILIO_URL")),
         twilio_keys=_twilio_keys(value("TWILIO_API_KEYS")),
+        reconcile_minutes=_number_or_never("PROJECTOR_RECONCILE_MINUTES", value("PROJECTOR_RECONCILE_MINUTES")),
         tokens=_tokens(value("TWILIO_AUTH_TOKEN")),
         workspaces=frozenset(_listed(value("PROJECTOR_WORKSPACES"))),
         api_keys=_api_keys(value("PROJECTOR_API_KEYS")),
@@ -157,6 +163,11 @@ def _number(name: str, text: str) -> float:
     if not 1 <= number < math.inf:
         raise Misconfigured(f"{name} is {text}. Give it a number of 1 or more.")
     return number
+
+
+def _number_or_never(name: str, text: str) -> float:
+    """A number of 1 or more, or 0 for never."""
+    return 0.0 if text == "0" else _number(name, text)
 
 
 def _whole_number(name: str, text: str) -> int:

@@ -8,6 +8,8 @@ import logging
 import random
 import threading
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import sqlalchemy as sa
 
@@ -30,14 +32,15 @@ STANDBY_SECONDS = 1.0
 logger = logging.getLogger(__name__)
 
 
-def follow(config: Config, stop: threading.Event) -> None:
-    """Project until told to stop. Raises `LogMismatch` and `NotMigrated`: those need a person."""
+def follow(config: Config, stop: threading.Event, beside: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
+    """Project until told to stop; `beside` lasts while this loop is the one that does. Raises `LogMismatch` and `NotMigrated`: those
+    need a person."""
     wait_seconds = BACKOFF_SECONDS[0]
     while not stop.is_set():
         log, engine = open_log(config.database_url), open_engine(config.database_url)
         try:
             began = time.monotonic()
-            _work(log, engine, stop)
+            _work(log, engine, stop, beside)
         except StandingBy as error:
             logger.info("standing_by", extra={"reason": str(error)})
             stop.wait(STANDBY_SECONDS)
@@ -54,7 +57,7 @@ def follow(config: Config, stop: threading.Event) -> None:
             engine.dispose()
 
 
-def _work(log: Log, engine: sa.Engine, stop: threading.Event) -> None:
+def _work(log: Log, engine: sa.Engine, stop: threading.Event, beside: Callable[[], AbstractContextManager[None]]) -> None:
     """Hold the lease and project, until told to stop or something is in the way."""
     lease = Lease()
     _take(engine, lease)
@@ -71,7 +74,7 @@ def _work(log: Log, engine: sa.Engine, stop: threading.Event) -> None:
                 "rebuild_due",
                 extra={"tables_fold_version": row.fold_version, "fold_version": FOLD_VERSION, "next": "projector rebuild"},
             )
-        with table_sink(engine, lease) as sink:
+        with table_sink(engine, lease) as sink, beside():
             _project(log, sink, engine, lease, stop)
     finally:
         _give_back(engine, lease)

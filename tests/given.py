@@ -161,7 +161,7 @@ class MemoryLog:
         return {row.originator_id for row in self._stored} & set(originator_ids)
 
     def marks(self, feed: str) -> dict[str, str]:
-        return self._marks.get(feed, {})
+        return dict(self._marks.get(feed, {}))
 
     def intake(self) -> dict[str, int]:
         return {}

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -17,14 +17,12 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
-from werkzeug.serving import make_server
 
 from projector import tables
-from projector.api.keys import Key
 from projector.database import disposing, open_engine
 from projector.errors import TwilioRefused
 from projector.feeds.adopt import Adopted, adopt
-from projector.feeds.twilio import Asked, OneHost, Twilio
+from projector.feeds.twilio import Asked, Twilio
 from projector.floor.center import Floor
 from projector.log import Entry, open_log
 from projector.project import project
@@ -32,33 +30,15 @@ from projector.table_sink import TableSink
 from projector.tables.views import view
 from tests.given import WORKSPACE, MemoryLog, Parameters, text_url
 from tests.harness import ROOT
-from tests.reading import Api, reading_from
+from tests.mirror import KEY, served, twilio_at
+from tests.reading import reading_from
 
-KEY = Key("AC" + "c" * 32, "secret-of-twilio")
 TRACES = ("folded_to", "callback_count", "updated_at", "last_event_sid")  # that it was observed, whatever that said
 NOT_TOLD = (
     "ignore_capacity",
     "deletion_received_at",
 )  # REST always says it, this floor never; a deletion that was backfilled has no receipt
 Rows = dict[tuple[Any, ...], dict[str, Any]]
-
-
-@contextmanager
-def served(api: Api) -> Iterator[str]:
-    """The API on loopback, as Twilio's host."""
-    server = make_server("127.0.0.1", 0, api.app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join(10)
-        server.server_close()
-
-
-def twilio_at(url: str) -> Twilio:
-    return Twilio(KEY.name, (KEY.name, KEY.secret), OneHost(url, KEY.name, threading.Event()))
 
 
 def floor(seed: int, count: int, workers: int = 12) -> tuple[str, list[Parameters]]:

@@ -38,6 +38,7 @@ def test_every_setting_is_read() -> None:
         "PROJECTOR_EVENT_STREAMS_URL": "https://example.test/sink#rc=5",
         "TWILIO_API_KEYS": f"{ACCOUNT}:SK1:four, {OTHER_ACCOUNT}:five",
         "PROJECTOR_TWILIO_URL": "https://taskrouter.ie1.twilio.com/",
+        "PROJECTOR_RECONCILE_MINUTES": "0",
         "PROJECTOR_WORKSPACES": " WS1, WS2,,",
         "PROJECTOR_API_KEYS": "reader:three:WS1",
         "PROJECTOR_BOARD": "open",
@@ -59,6 +60,7 @@ def test_every_setting_is_read() -> None:
     assert config.workspaces == {"WS1", "WS2"}
     assert config.api_keys == {"reader": ("three", frozenset({"WS1"}))}
     assert config.board_is_open
+    assert config.reconcile_minutes == 0
     assert (config.ready_lag_seconds, config.web_processes) == (2.5, 3)
     assert config.allow_unsafe == {"url", "durability"}
     for name in environment:
@@ -127,6 +129,7 @@ REFUSED = {
     "credentials in clear": ("PROJECTOR_TWILIO_URL", "http://taskrouter.twilio.com", "https://<host>"),
     "a host with a path": ("PROJECTOR_TWILIO_URL", "https://taskrouter.twilio.com/v1", "https://<host>"),
     "a host with a user": ("PROJECTOR_TWILIO_URL", "https://secret-one@taskrouter.twilio.com", "https://<host>"),
+    "minutes below one": ("PROJECTOR_RECONCILE_MINUTES", "0.5", "1 or more"),
     "no host": ("PROJECTOR_TWILIO_URL", "https://", "https://<host>"),
     "lag in words": ("PROJECTOR_READY_LAG_SECONDS", "soon", "a number"),
     "lag zero": ("PROJECTOR_READY_LAG_SECONDS", "0", "1 or more"),
