@@ -36,8 +36,8 @@ def as_cloud_event(told: Parameters) -> dict[str, Any]:
             payload[name] = int(value)
         elif name in _BOOLEANS and value in ("true", "false"):
             payload[name] = value == "true"
-        elif name in _DATES:
-            payload[name] = iso(int(value))
+        elif name in _DATES and value.isdecimal():
+            payload[name] = iso(int(value) if len(value) > len("1770000000") else int(value) * 1000)
     payload["timestamp"] = stamp = iso(int(told["TimestampMs"]))
     event_sid = told["Sid"]
     return {

@@ -1,4 +1,4 @@
-"""The HTTP side: `POST /callbacks` and health. Sees the log and what a callback is; never the tables' makers."""
+"""The HTTP side: `POST /callbacks`, `POST /event-streams` and health. Sees the log and what a callback is; never the tables' makers."""
 
 from webhook.app import create_app
 

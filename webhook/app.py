@@ -8,6 +8,7 @@ from werkzeug.exceptions import HTTPException
 from projector.config import Config
 from projector.log import GroupCommit, Log
 from webhook.callbacks import BODY_MAX_BYTES, callbacks
+from webhook.event_streams import event_streams
 from webhook.health import health
 from webhook.metrics import metrics
 from webhook.signature import Signatures
@@ -21,12 +22,14 @@ def create_app(config: Config, log: Log, progress: Progress) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = BODY_MAX_BYTES
     app.extensions.update(
         writer=GroupCommit(log),
+        log=log,
         signatures=Signatures(config.public_url, config.tokens),
+        event_streams_signatures=Signatures(config.event_streams_url, config.tokens) if config.event_streams_url else None,
         workspaces=config.workspaces,
         progress=progress,
         ready_lag_seconds=config.ready_lag_seconds,
     )
-    for blueprint in (callbacks, health, metrics):
+    for blueprint in (callbacks, event_streams, health, metrics):
         app.register_blueprint(blueprint)
     app.register_error_handler(HTTPException, _in_words)
     return app

@@ -10,6 +10,10 @@ from projector.errors import ProjectorError
 
 ANSWERS = Counter("projector_http_answers", "Answers by route and status.", ["route", "status"])
 OUTCOMES = Counter("projector_callbacks", "Callbacks answered 204, by what became of them.", ["outcome"])
+STREAMED = Counter(
+    "projector_event_streams", "Elements of Event Streams' batches answered 200, by what became of them.", ["outcome"]
+)
+DROPPED = Counter("projector_event_streams_dropped", "Elements of Event Streams' batches that were not kept, by why.", ["reason"])
 
 metrics = Blueprint("metrics", __name__)
 

@@ -4,10 +4,11 @@ The URL is the configured one, never the request's `Host`: whoever posts chooses
 """
 
 import base64
+import hashlib
 import hmac
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlparse
+from urllib.parse import parse_qs, urlparse
 
 from twilio.request_validator import RequestValidator, add_port, remove_port
 
@@ -41,3 +42,18 @@ class Signatures:
         given = signature.encode("utf-8", "replace")
         digests = (hmac.digest(token.encode(), url + signed, "sha1") for token in tokens for url in self._spellings)
         return any(hmac.compare_digest(base64.b64encode(digest), given) for digest in digests)
+
+    def signers(self, query: bytes, body: bytes, signature: str) -> frozenset[str]:
+        """The accounts (`ANY_ACCOUNT` for a bare token) whose token signed this address with this query, which has to hold the body's hash."""
+        hashes = parse_qs(query.decode("latin-1")).get("bodySHA256", [])
+        if len(hashes) != 1 or not hmac.compare_digest(hashes[0].encode(), hashlib.sha256(body).hexdigest().encode()):
+            return frozenset()
+        given = signature.encode("utf-8", "replace")
+        signed = [spelling.partition(b"?")[0] + b"?" + query for spelling in self._spellings]
+        return frozenset(
+            account
+            for account, tokens in self._tokens.items()
+            for token in tokens
+            for url in signed
+            if hmac.compare_digest(base64.b64encode(hmac.digest(token.encode(), url, "sha1")), given)
+        )
