@@ -1,5 +1,7 @@
 """How things stand: positions, lag, counts. For `projector status`, `/readyz` and `/metrics`."""
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
@@ -8,11 +10,15 @@ from sqlalchemy.engine import URL
 from projector import tables
 from projector.access import projected, reading
 from projector.database import disposing, open_engine
+from projector.delivered import HOUR_MS, Delivered, delivered, told_twice
 from projector.errors import LogMismatch
 from projector.log import Log
 from projector.log.entry import recorded_ms
 from projector.taskrouter.expression import readable
 from projector.taskrouter.fold import FOLD_VERSION
+
+FEED_HOURS = 24  # of which `status` says what each feed brought
+TWINS_SHOWN = 20
 
 
 def progress(log: Log, engine: sa.Engine, now_ms: int) -> dict[str, Any]:
@@ -76,7 +82,8 @@ def check_position(log: Log, row: Any) -> None:
 
 
 def status(log: Log, engine: sa.Engine, now_ms: int) -> dict[str, Any]:
-    """All of `progress`, and counts by EventType, what is unknown, what was left out and why."""
+    """All of `progress`; counts by EventType, what is unknown, what was left out and why; of the last day, what each feed brought of what is
+    known to have happened, which share it missed hour by hour, and what two feeds tell as two events."""
     counts = tables.event_type_count.c
     unreadable = [
         sa.select(sa.func.count()).select_from(table).where(table.c.attributes_readable.is_(False))
@@ -87,7 +94,9 @@ def status(log: Log, engine: sa.Engine, now_ms: int) -> dict[str, Any]:
         by_type = connection.execute(sa.select(counts.event_type, counts.known, counts.times).order_by(counts.event_type)).all()
         broken = connection.execute(sa.select(tables.incomplete_unit.c.unit, tables.incomplete_unit.c.error)).all()
         unreadable_attributes = sum(connection.execute(each).scalar_one() for each in unreadable)
-    intake = log.intake()
+    intake, since_ms = log.intake(), (now_ms // HOUR_MS - FEED_HOURS) * HOUR_MS
+    by_feed = delivered(log, since_ms, now_ms)
+    twins = told_twice(log, since_ms, now_ms)
     return progress(log, engine, now_ms) | {
         "event_at": tables.iso(row.event_at) if row.event_at else None,
         "fold_version": row.fold_version if row.position else FOLD_VERSION,
@@ -98,4 +107,18 @@ def status(log: Log, engine: sa.Engine, now_ms: int) -> dict[str, Any]:
         "duplicates": intake.get("duplicate", 0),
         "intake_quarantine": {name: intake.get(name, 0) for name in ("conflict", "quarantined")},
         "incomplete": {each.unit: each.error for each in broken},
+        "feeds_seen": _total(by_feed, "seen"),
+        "feeds_known": _total(by_feed, "known"),
+        "missed_share_by_hour": {
+            f"{each.feed} {tables.iso(each.hour * HOUR_MS)}": round(each.missed_share, 4) for each in by_feed if each.missed
+        },
+        "told_twice": len(twins),
+        "told_twice_sids": [" = ".join(sids) for sids in twins[:TWINS_SHOWN]],
     }
+
+
+def _total(by_feed: Iterable[Delivered], what: str) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for each in by_feed:
+        found[each.feed] += getattr(each, what)
+    return dict(found)

@@ -6,6 +6,7 @@ import time
 from flask import Blueprint, Response, current_app
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Gauge, generate_latest, multiprocess
 
+from projector.delivered import last_hour
 from projector.errors import ProjectorError
 
 ANSWERS = Counter("projector_http_answers", "Answers by route and status.", ["route", "status"])
@@ -35,13 +36,25 @@ def _answers() -> CollectorRegistry:
 
 def _progress() -> CollectorRegistry:
     registry = CollectorRegistry()
+    now_ms = time.time_ns() // 1_000_000
     up = Gauge("projector_store_up", "1 when the store answers.", registry=registry)
     try:
-        progress = current_app.extensions["progress"](time.time_ns() // 1_000_000)
+        progress = current_app.extensions["progress"](now_ms)
+        by_feed = last_hour(current_app.extensions["log"], now_ms)
     except ProjectorError:
         up.set(0)
         return registry
     up.set(1)
+    known = Gauge(
+        "projector_feed_known",
+        "Callbacks known of the last hour that is over, of types that the feed carries.",
+        ["feed"],
+        registry=registry,
+    )
+    seen = Gauge("projector_feed_seen", "Of these, how many the feed has brought.", ["feed"], registry=registry)
+    for of in by_feed:
+        known.labels(of.feed).set(of.known)
+        seen.labels(of.feed).set(of.seen)
     for name, value in progress.items():
         if isinstance(value, list):  # of Sids
             each = Gauge(f"projector_{name}", f"{name} of /readyz, by Sid.", ["sid"], registry=registry)

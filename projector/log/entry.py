@@ -102,6 +102,16 @@ class Timed(NamedTuple):
     state: bytes
 
 
+class Heard(NamedTuple):
+    """How many callbacks of one hour and type a feed brought. `is_first`: they are stored from it; else they were stored from another."""
+
+    hour: int  # since the epoch, by event time
+    topic: str
+    source: str
+    times: int
+    is_first: bool
+
+
 Place: TypeAlias = tuple[int, int]  # of a callback among all, by event time: its milliseconds, its position
 
 
@@ -167,6 +177,12 @@ class Log(Protocol):
 
     def holds(self, originator_ids: Sequence[str]) -> set[str]:
         """Which of these are stored."""
+
+    def heard(self, since_ms: int, until_ms: int) -> list[Heard]:
+        """What each feed brought of the callbacks stamped from one moment to before another."""
+
+    def told_twice(self, since_ms: int, until_ms: int, limit: int) -> list[list[int]]:
+        """The positions of callbacks of one unit, type and millisecond that more than one feed brought under several Sids: sets of them."""
 
     def intake(self) -> dict[str, int]:
         """How many arrivals were duplicates, conflicts and quarantined, since the log began."""

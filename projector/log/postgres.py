@@ -23,6 +23,7 @@ from projector.log.entry import (
     EVERY_UNIT,
     Decision,
     Entry,
+    Heard,
     Mark,
     Outcome,
     Place,
@@ -153,6 +154,19 @@ class PostgresLog(PostgresApplicationRecorder):
             " CROSS JOIN LATERAL (SELECT * FROM {} AS e WHERE e.originator_id = given.originator_id LIMIT 1) AS stored"
             " ON CONFLICT DO NOTHING"
         ).format(Identifier(datastore.schema, "seen_via"), table)
+        # The feed stands at the document's beginning: {"recorded_at":1770003600000,"source":"callback",…
+        source = SQL("split_part(encode(substring(state FOR 60), 'escape'), '\"', 6)")
+        self._heard = SQL(
+            "SELECT at_ms / 3600000, topic, {0}, count(*), true FROM {1}"
+            " WHERE originator_version <> 0 AND at_ms >= %(since_ms)s AND at_ms < %(until_ms)s GROUP BY 1, 2, 3"
+            " UNION ALL SELECT at_ms / 3600000, topic, source, count(*), false FROM {2}"
+            " WHERE at_ms >= %(since_ms)s AND at_ms < %(until_ms)s GROUP BY 1, 2, 3"
+        ).format(source, table, Identifier(datastore.schema, "seen_via"))
+        self._told_twice = SQL(
+            "SELECT array_agg(notification_id ORDER BY notification_id) FROM {1} WHERE originator_version <> 0 AND unit IS NOT NULL"
+            " AND at_ms >= %s AND at_ms < %s GROUP BY unit, at_ms, topic HAVING count(*) > 1 AND min({0}) <> max({0})"
+            " ORDER BY at_ms, unit, topic LIMIT %s"
+        ).format(source, table)
         marks = Identifier(datastore.schema, "feed_mark")
         self._mark = SQL(
             "INSERT INTO {} (feed, part, place) VALUES (%s, %s, %s) ON CONFLICT (feed, part) DO UPDATE SET place = excluded.place"
@@ -256,6 +270,14 @@ class PostgresLog(PostgresApplicationRecorder):
         """See `Log.marks`."""
         with self._connection() as conn:
             return {row["part"]: row["place"] for row in conn.execute(self._marks, (feed,)).fetchall()}
+
+    def heard(self, since_ms: int, until_ms: int) -> list[Heard]:
+        """See `Log.heard`."""
+        return list(map(Heard._make, self._rows(self._heard, {"since_ms": since_ms, "until_ms": until_ms})))
+
+    def told_twice(self, since_ms: int, until_ms: int, limit: int) -> list[list[int]]:
+        """See `Log.told_twice`."""
+        return [positions for (positions,) in self._rows(self._told_twice, (since_ms, until_ms, limit))]
 
     def intake(self) -> dict[str, int]:
         """See `Log.intake`."""

@@ -19,6 +19,7 @@ from projector.log.entry import (
     BY_UNIT_ROWS,
     EVERY_UNIT,
     Entry,
+    Heard,
     Mark,
     Outcome,
     Place,
@@ -86,6 +87,23 @@ _HOLDS = "SELECT originator_id FROM stored_events WHERE originator_id IN (SELECT
 _SEEN = (
     "INSERT INTO seen_via (originator_id, source, topic, at_ms)"
     " SELECT originator_id, ?, topic, at_ms FROM stored_events WHERE originator_id = ? ON CONFLICT DO NOTHING"
+)
+# The feed stands at a document's beginning: {"recorded_at":1770003600000,"source":"callback",…
+_HEARD = (
+    "SELECT at_ms / 3600000 AS hour, topic, substr(named, 1, instr(named, '\"') - 1) AS source, count(*) AS times, 1 AS is_first"
+    ' FROM (SELECT at_ms, topic, substr(head, instr(head, \'"source":"\') + 10) AS named'
+    " FROM (SELECT at_ms, topic, CAST(substr(state, 16, 45) AS TEXT) AS head FROM stored_events"
+    " WHERE originator_version <> 0 AND at_ms >= :since_ms AND at_ms < :until_ms)) GROUP BY 1, 2, 3"
+    " UNION ALL SELECT at_ms / 3600000, topic, source, count(*), 0 FROM seen_via"
+    " WHERE at_ms >= :since_ms AND at_ms < :until_ms GROUP BY 1, 2, 3"
+)
+_TOLD_TWICE = (
+    "SELECT json_group_array(notification_id) AS positions"
+    " FROM (SELECT unit, at_ms, topic, notification_id, substr(named, 1, instr(named, '\"') - 1) AS source"
+    ' FROM (SELECT unit, at_ms, topic, notification_id, substr(head, instr(head, \'"source":"\') + 10) AS named'
+    " FROM (SELECT unit, at_ms, topic, notification_id, CAST(substr(state, 16, 45) AS TEXT) AS head FROM stored_events"
+    " WHERE originator_version <> 0 AND unit IS NOT NULL AND at_ms >= ? AND at_ms < ?)))"
+    " GROUP BY unit, at_ms, topic HAVING count(*) > 1 AND min(source) <> max(source) ORDER BY at_ms, unit, topic LIMIT ?"
 )
 _MARK = "INSERT INTO feed_mark (feed, part, place) VALUES (?, ?, ?) ON CONFLICT (feed, part) DO UPDATE SET place = excluded.place"
 _MARKS = "SELECT part, place FROM feed_mark WHERE feed = ?"
@@ -176,6 +194,16 @@ class SQLiteLog(SQLiteApplicationRecorder):
     def marks(self, feed: str) -> dict[str, str]:
         """See `Log.marks`."""
         return {row["part"]: row["place"] for row in self._select(_MARKS, (feed,))}
+
+    def heard(self, since_ms: int, until_ms: int) -> list[Heard]:
+        """See `Log.heard`."""
+        found = self._select(_HEARD, {"since_ms": since_ms, "until_ms": until_ms})
+        return [Heard(row["hour"], row["topic"], row["source"], row["times"], bool(row["is_first"])) for row in found]
+
+    def told_twice(self, since_ms: int, until_ms: int, limit: int) -> list[list[int]]:
+        """See `Log.told_twice`."""
+        found = self._select(_TOLD_TWICE, (since_ms, until_ms, limit))
+        return [sorted(msgspec.json.decode(row["positions"])) for row in found]
 
     def intake(self) -> dict[str, int]:
         """See `Log.intake`."""
