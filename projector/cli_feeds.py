@@ -22,7 +22,7 @@ def consume() -> None:
 @click.option("--region", help="The stream's; by default what AWS_REGION or the profile says.")
 @click.option("--endpoint-url", help="Another Kinesis than AWS's, for tests.")
 @click.option("--from-start", is_flag=True, help="Read all that the stream still holds, whatever was read before.")
-@click.option("--once", is_flag=True, help="Stop when all shards are read to their end.")
+@click.option("--once", is_flag=True, help="Stop when all is read that the stream holds now.")
 def kinesis(stream: str, region: str | None, endpoint_url: str | None, from_start: bool, once: bool) -> None:
     """Append what an Event Streams sink writes into the Kinesis stream STREAM, for ever. Credentials are those of AWS's default chain.
 

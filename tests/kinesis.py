@@ -2,13 +2,15 @@
 
 `with serving() as kinesis:` serves on a free port of loopback; `kinesis.stream(3)` makes a stream of three shards, `kinesis.put(stream, …)`
 writes callbacks into it as Twilio would. What moto does otherwise than Kinesis is mended here: a shard that is split or merged keeps its records,
-takes no more of them, and ends with no iterator.
+takes no more of them, and ends with no iterator; an answer that is not the last one is behind.
 """
 
 import hashlib
 import itertools
 import json
+import math
 import os
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -153,14 +155,15 @@ def _open_shard_for_key(self: models.Stream, partition_key: str, explicit_hash_k
 
 
 def _ending(get_records: Callable[..., Any]) -> Callable[..., Any]:
-    """Moto's iterators never end."""
+    """Moto's iterators never end, and how far behind an answer is it counts from the last record instead of from now."""
 
     def ending(self: models.KinesisBackend, stream_arn: str | None, iterator: str, limit: int | None) -> Any:
-        following, records, behind_ms = get_records(self, stream_arn, iterator, limit)
+        following, records, _ = get_records(self, stream_arn, iterator, limit)
         stream, shard_id, last = models.decompose_shard_iterator(following)
         shard = self.streams[stream].shards[shard_id]
-        ends = not shard.is_open and int(last) >= shard.get_max_sequence_number()
-        return None if ends else following, records, behind_ms
+        rest = [record for number, record in shard.records.items() if number > int(last)]
+        behind_ms = math.ceil((time.time() - rest[0].created_at) * 1000) + 1 if rest else 0
+        return None if not rest and not shard.is_open else following, records, behind_ms
 
     return ending
 

@@ -63,10 +63,10 @@ def marks(url: URL, stream: str) -> dict[str, str]:
 class Writer:
     """Writes callbacks into a stream, without a rest, until told to stop."""
 
-    def __init__(self, kinesis: Kinesis, stream: str, workload: Workload) -> None:
+    def __init__(self, kinesis: Kinesis, stream: str, workload: Workload, pause: float = 0.05) -> None:
         self._put: list[tuple[str, Put]] = []
         self._writing = threading.Lock()
-        self._kinesis, self._stream, self._workload = kinesis, stream, workload
+        self._kinesis, self._stream, self._workload, self._pause = kinesis, stream, workload, pause
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._write, daemon=True)
 
@@ -90,7 +90,7 @@ class Writer:
             with self._writing:
                 written = self._kinesis.put(self._stream, *told)
                 self._put += [(each["Sid"], record) for each, record in zip(told, written, strict=True)]
-            self._stop.wait(0.05)
+            self._stop.wait(self._pause)
 
 
 def test_once_reads_to_the_end_and_says_what_became_of_it(kinesis: Kinesis, url: URL) -> None:
@@ -104,6 +104,17 @@ def test_once_reads_to_the_end_and_says_what_became_of_it(kinesis: Kinesis, url:
             "appended": appended, "duplicate": 0, "quarantined": 0, "of_other_workspaces": 0, "of_other_products": 0,
         }  # fmt: skip
     assert len(stored(url)) == 30
+
+
+def test_once_ends_while_others_go_on_writing(kinesis: Kinesis, new_url: Callable[[str], URL]) -> None:
+    """With all that was there when it began."""
+    url, stream = new_url("sqlite"), kinesis.stream(2)
+    with Writer(kinesis, stream, Workload(2), pause=0.0) as writer:
+        wait_until(lambda: len(writer.put()) > 200)
+        before = {sid for sid, _ in writer.put()}
+        done = run(url, stream, "--region", REGION, "--endpoint-url", kinesis.url, "--once")
+    assert done.returncode == 0, done.stderr
+    assert set(stored(url)) >= before
 
 
 def test_only_those_workspaces_come_in(kinesis: Kinesis, new_url: Callable[[str], URL]) -> None:
@@ -211,6 +222,25 @@ def test_killed_at_random_moments_it_loses_nothing_and_stores_nothing_twice(kine
         assert process.wait() == 0
     measured(f"{url.get_backend_name()}: {KILLS} kills, {len(writer.put())} records, {len(wanted)} Sids, all stored once")
     assert_marks_are_where_the_log_is(url, stream, writer.put())
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_killed_at_a_transaction_it_loses_nothing_and_stores_nothing_twice(kinesis: Kinesis, url: URL, moment: str) -> None:
+    """Right before it begins, or right after it is durable: the marks are exactly where the log is."""
+    stream, workload = kinesis.stream(2), Workload(9)
+    told = [workload.next() for _ in range(60)]
+    put = list(zip((each["Sid"] for each in told), kinesis.put(stream, *told), strict=True))
+    arguments = ("consume", "kinesis", stream, "--region", REGION, "--endpoint-url", kinesis.url, "--once")
+    for number in (1, 2):
+        process = Process(url, str(number), moment, *arguments, module="tests.dying")
+        with ending(process):
+            assert process.start().wait() == -signal.SIGKILL
+        assert_marks_are_where_the_log_is(url, stream, put)
+        told = [workload.next() for _ in range(60)]
+        put += zip((each["Sid"] for each in told), kinesis.put(stream, *told), strict=True)
+    assert run(url, *arguments[2:]).returncode == 0
+    assert_marks_are_where_the_log_is(url, stream, put)
+    assert set(stored(url)) == {sid for sid, _ in put}
 
 
 @pytest.fixture

@@ -34,13 +34,12 @@ class Consumer:
         self._from_start = from_start
         self._readers: dict[str, Reader] = {}
         self._finished: set[str] = set()
-        self._waiting: set[str] = set()  # for their parents
         self._missed: set[str] = set()  # said to be gone already
-        self._list_at, self._backoff = 0.0, BACKOFF_SECONDS[0]
+        self._list_at, self._is_listed, self._backoff = 0.0, False, BACKOFF_SECONDS[0]
         self._report_at, self._reported = time.monotonic() + REPORT_SECONDS, self._intake.counts()
 
     def run(self, stop: threading.Event, *, once: bool = False) -> dict[str, int]:
-        """Read until told to stop; with `once`, until every shard was seen to hold nothing more. What became of it, by outcome.
+        """Read until told to stop; with `once`, until all is read that the stream held at the beginning. What became of it, by outcome.
 
         Raises `Misconfigured` when only a person can help.
         """
@@ -52,7 +51,7 @@ class Consumer:
                     now, taken = time.monotonic(), {reader.id for reader in turns.values()}
                     resting = [reader for reader in self._readers.values() if reader.id not in taken]
                     for reader in resting:
-                        if reader.due_at <= now and not (once and _is_done(reader)):
+                        if reader.due_at <= now and not (once and reader.is_done):
                             turns[threads.submit(reader.turn, stop)] = reader
                     self._rest(turns, stop)
                     self._report()
@@ -78,7 +77,8 @@ class Consumer:
             turn.result()
             if reader.is_finished or reader.is_gone:
                 del self._readers[reader.id]
-                self._list_at = 0.0  # its children are next
+                soon = time.monotonic() + (BACKOFF_SECONDS[0] if reader.is_gone else 0.0)
+                self._list_at, self._is_listed = min(self._list_at, soon), False  # its children are next
             if reader.is_finished:
                 self._finished.add(reader.id)
                 logger.info("shard_finished", extra={"shard": reader.id})
@@ -99,22 +99,19 @@ class Consumer:
                 extra={"retry_in_seconds": round(wait_seconds, 2), "reason": reason},
             )
         else:
-            self._list_at, self._backoff = time.monotonic() + LIST_SECONDS, BACKOFF_SECONDS[0]
+            self._list_at, self._is_listed, self._backoff = time.monotonic() + LIST_SECONDS, True, BACKOFF_SECONDS[0]
 
     def _list(self, shards: list[Shard], marks: dict[str, str]) -> None:
         """Begin what may begin."""
         listed = {shard.id for shard in shards}
         if not self._from_start:
             self._say_missing(listed, marks)
-        self._waiting = set()
         for shard in shards:
             if shard.id in self._readers:
                 self._readers[shard.id].is_closed = shard.is_closed
             elif shard.id in self._finished or self._was_read_whole(shard, marks):
                 self._finished.add(shard.id)
-            elif any(parent in listed and not self._is_read(parent, marks) for parent in shard.parents):
-                self._waiting.add(shard.id)
-            else:
+            elif all(parent not in listed or self._is_read(parent, marks) for parent in shard.parents):
                 place = None if self._from_start else marks.get(shard.id) or None
                 reader = Reader(self._stream, self._intake, self._door, shard.id, place)
                 reader.is_closed = shard.is_closed
@@ -136,9 +133,8 @@ class Consumer:
                 logger.warning("shard_gone", extra={"shard": shard_id, "place": place, "next": "projector backfill"})
 
     def _is_done(self, turns: dict[Future[None], Reader]) -> bool:
-        """Whether all shards, children included, hold nothing more."""
-        is_listed = self._list_at > time.monotonic() and self._backoff == BACKOFF_SECONDS[0]
-        return is_listed and not turns and not self._waiting and all(map(_is_done, self._readers.values()))
+        """Whether all shards, children included, are read as far as `once` asks."""
+        return self._is_listed and not turns and all(reader.is_done for reader in self._readers.values())
 
     def _report(self, *, at_end: bool = False) -> None:
         """A line with what came since the last one, now and then."""
@@ -151,8 +147,3 @@ class Consumer:
         if at_end or any(since.values()):
             behind_ms = max((reader.behind_ms for reader in self._readers.values()), default=0)
             logger.info("consumed", extra={**since, "shards": len(self._readers), "behind_seconds": behind_ms // 1000})
-
-
-def _is_done(reader: Reader) -> bool:
-    """A closed shard is done when it is finished, and no reader's any more."""
-    return reader.is_caught_up and not reader.is_closed

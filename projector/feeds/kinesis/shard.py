@@ -74,8 +74,8 @@ class Reader:
         self.due_at = 0.0  # monotonic seconds
         self.is_closed = False  # as it was listed; told by the consumer
         self.is_finished = self.is_gone = False
-        self.is_caught_up = False
         self.behind_ms = 0
+        self._began, self._is_caught_up = time.monotonic(), False
         self._stream, self._intake, self._door = stream, intake, door
         self._place = place
         self._iterator: str | None = None
@@ -83,6 +83,11 @@ class Reader:
         self._empty = 0
         self._unstored: deque[Batch] = deque()
         self._pause, self._backoff = POLL_SECONDS[0], BACKOFF_SECONDS[0]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all is stored that an open shard held when this reader began. A closed one is done when it is finished."""
+        return self._is_caught_up and not self._unstored and not self.is_closed
 
     def turn(self, stop: threading.Event) -> None:
         """Read once, unless there is something to store; store it, until told to stop."""
@@ -104,7 +109,7 @@ class Reader:
             self.due_at = time.monotonic() + self._pause
 
     def _read(self) -> None:
-        is_closed = self.is_closed  # before the read: nothing can come after it
+        is_closed, age_ms = self.is_closed, (time.monotonic() - self._began) * 1000  # as of before the read
         if self._iterator is None and not self._begin():
             return
         assert self._iterator is not None  # noqa: S101 (for the type checker)
@@ -124,8 +129,8 @@ class Reader:
                 self._iterator = answer.next
                 return
             self._expected, answer = None, answer._replace(records=answer.records[1:])
-        self._iterator, self.is_caught_up = answer.next, at_end
-        ends = answer.next is None or (is_closed and at_end)
+        self._iterator, self._is_caught_up = answer.next, answer.behind_ms <= age_ms
+        ends = answer.next is None or (is_closed and at_end)  # closed, nothing can come any more
         self._unstored.extend(batches(answer.records, self._door, ends=ends))
         self._pause = POLL_SECONDS[0] if answer.records else min(self._pause * 1.5, POLL_SECONDS[1])
 
