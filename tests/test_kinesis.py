@@ -1,6 +1,7 @@
 """Event Streams by way of Kinesis, over a Kinesis on this machine: nothing lost, nothing twice, whatever happens to the reader."""
 
 import json
+import socket
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -15,10 +16,11 @@ from projector.config import ANY_ACCOUNT, Config
 from projector.database import disposing, open_engine
 from projector.errors import Misconfigured, StoreUnavailable
 from projector.feeds.kinesis import consume, shard
+from projector.feeds.kinesis import stream as stream_
 from projector.feeds.kinesis.consume import Consumer
 from projector.feeds.kinesis.record import Door, opened
 from projector.feeds.kinesis.shard import is_after
-from projector.feeds.kinesis.stream import Stream
+from projector.feeds.kinesis.stream import KinesisAway, Stream, open_stream
 from projector.importing import export_lines
 from projector.log import Entry, Log, Outcome, Rejected, open_log
 from projector.log.open import log_path
@@ -27,7 +29,7 @@ from projector.table_sink import TableSink
 from tests.given import ACCOUNT, WORKSPACE, MemoryLog, Parameters, task_created
 from tests.harness import Workload, wait_until
 from tests.hostile import HOSTILE
-from tests.kinesis import Kinesis, Put, Troubled
+from tests.kinesis import REGION, Kinesis, Put, Troubled
 from tests.posting import in_full
 from tests.reshaping import as_cloud_event
 
@@ -37,7 +39,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """This Kinesis may be asked more often than five times a second."""
     monkeypatch.setattr(shard, "POLL_SECONDS", (0.0, 0.02))
     monkeypatch.setattr(shard, "BACKOFF_SECONDS", (0.01, 0.05))
-    monkeypatch.setattr(consume, "BACKOFF_SECONDS", (0.01, 0.05))
     monkeypatch.setattr(consume, "LIST_SECONDS", 5.0)
 
 
@@ -198,13 +199,15 @@ def test_no_text_stops_the_reading(kinesis: Kinesis, log: Log) -> None:
     assert read(kinesis, stream, log)["appended"] == len(HOSTILE)
 
 
-def test_only_workspaces_of_ours_come_in(kinesis: Kinesis, log: Log) -> None:
-    """The others are counted, not kept; the mark passes them, also where nothing else came."""
+def test_only_workspaces_of_ours_come_in(kinesis: Kinesis, log: Log, caplog: pytest.LogCaptureFixture) -> None:
+    """The others are counted and said, not kept; the mark passes them, also where nothing else came."""
+    caplog.set_level("INFO", "projector")
     stream = kinesis.stream(1)
     other = "WS" + "c" * 32
     put = kinesis.put(stream, task_created(1, WorkspaceSid=other), task_created(2, "t2", WorkspaceSid=other))
     counts = read(kinesis, stream, log, Door(workspaces=frozenset({WORKSPACE})))
     assert (counts["of_other_workspaces"], log.end(), log.intake()) == (2, 0, {})
+    assert [vars(record)["of_other_workspaces"] for record in caplog.records if record.message == "consumed"] == [2]
     assert numbers(log, stream) == last_numbers(put)
 
 
@@ -396,6 +399,18 @@ def test_a_kinesis_that_cannot_answer_is_asked_again(kinesis: Kinesis, log: Log,
     assert "secret-token" not in repr(said)
     waits = [each["retry_in_seconds"] for each in said if "shard" in each]
     assert max(waits) <= 0.06 < min(waits) * 9
+
+
+def test_an_endpoint_that_says_nothing_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch, kinesis: Kinesis) -> None:
+    """Every call has its timeouts."""
+    monkeypatch.setattr(stream_, "READ_SECONDS", 0.1)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        closing(open_stream("s", REGION, f"http://127.0.0.1:{silent.getsockname()[1]}")) as stream,
+    ):
+        for ask in (stream.shards, lambda: stream.iterator("shard", None), lambda: stream.read("shard", "iterator")):
+            with pytest.raises(KinesisAway, match="ReadTimeoutError"):
+                ask()
 
 
 @pytest.mark.parametrize(

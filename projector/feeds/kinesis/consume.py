@@ -5,14 +5,13 @@ matter here, but so that closed shards hold no turns. A shard that was read whol
 """
 
 import logging
-import random
 import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from projector.errors import StoreUnavailable
 from projector.feeds.kinesis.record import Door
-from projector.feeds.kinesis.shard import BACKOFF_SECONDS, READ_WHOLE, Intake, Reader
+from projector.feeds.kinesis.shard import BACKOFF_SECONDS, READ_WHOLE, Intake, Patience, Reader
 from projector.feeds.kinesis.stream import KinesisAway, Shard, Stream
 from projector.log import Log
 
@@ -35,7 +34,7 @@ class Consumer:
         self._readers: dict[str, Reader] = {}
         self._finished: set[str] = set()
         self._missed: set[str] = set()  # said to be gone already
-        self._list_at, self._is_listed, self._backoff = 0.0, False, BACKOFF_SECONDS[0]
+        self._list_at, self._is_listed, self._patience = 0.0, False, Patience()
         self._report_at, self._reported = time.monotonic() + REPORT_SECONDS, self._intake.counts()
 
     def run(self, stop: threading.Event, *, once: bool = False) -> dict[str, int]:
@@ -89,17 +88,10 @@ class Consumer:
         try:
             self._list(self._stream.shards(), self._log.marks(self._intake.feed))
         except (KinesisAway, StoreUnavailable) as error:
-            wait_seconds = self._backoff * random.uniform(0.8, 1.2)  # noqa: S311 (jitter, not a secret)
-            self._list_at = time.monotonic() + wait_seconds
-            self._backoff = min(2 * self._backoff, BACKOFF_SECONDS[1])
-            is_ours = isinstance(error, StoreUnavailable)
-            reason = type(error.__cause__ or error).__name__ if is_ours else str(error)
-            logger.warning(
-                "database_away" if is_ours else "kinesis_away",
-                extra={"retry_in_seconds": round(wait_seconds, 2), "reason": reason},
-            )
+            self._list_at = self._patience.try_again_at(error)
         else:
-            self._list_at, self._is_listed, self._backoff = time.monotonic() + LIST_SECONDS, True, BACKOFF_SECONDS[0]
+            self._patience.is_over()
+            self._list_at, self._is_listed = time.monotonic() + LIST_SECONDS, True
 
     def _list(self, shards: list[Shard], marks: dict[str, str]) -> None:
         """Begin what may begin."""

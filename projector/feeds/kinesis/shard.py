@@ -35,6 +35,27 @@ class Batch(NamedTuple):
     place: str
 
 
+class Patience:
+    """Growing pauses, each a little by chance, while Kinesis or the database is away."""
+
+    def __init__(self) -> None:
+        self._next = BACKOFF_SECONDS[0]
+
+    def is_over(self) -> None:
+        """It went well: begin with the short pause again."""
+        self._next = BACKOFF_SECONDS[0]
+
+    def try_again_at(self, error: KinesisAway | StoreUnavailable, **about: str) -> float:
+        """When, in monotonic seconds. It is said, with the error's name and no text of it."""
+        wait_seconds = self._next * random.uniform(0.8, 1.2)  # noqa: S311 (jitter, not a secret)
+        self._next = min(2 * self._next, BACKOFF_SECONDS[1])
+        is_database = isinstance(error, StoreUnavailable)
+        reason = type(error.__cause__ or error).__name__ if is_database else str(error)
+        said = {**about, "retry_in_seconds": round(wait_seconds, 2), "reason": reason}
+        logger.warning("database_away" if is_database else "kinesis_away", extra=said)
+        return time.monotonic() + wait_seconds
+
+
 class Intake:
     """Stores what the shards of one stream bring, one batch at a time, and counts it."""
 
@@ -44,7 +65,10 @@ class Intake:
         self._counts: Counter[str] = Counter()
 
     def store(self, shard_id: str, batch: Batch) -> None:
-        """Store a batch and its mark, durably. Another consumer of this stream may be further: its mark stays."""
+        """Store a batch and its mark, durably. Another consumer of this stream may be further: its mark stays.
+
+        Should that one write its mark between our look and our write, it is ours that stands, and a batch is read again one day.
+        """
         with self._lock:
             marked = self._log.marks(self.feed).get(shard_id)
             marks = [Mark(self.feed, shard_id, batch.place)] if is_after(batch.place, marked) else []
@@ -82,7 +106,7 @@ class Reader:
         self._expected: str | None = None  # the number of the record that has to come back first
         self._empty = 0
         self._unstored: deque[Batch] = deque()
-        self._pause, self._backoff = POLL_SECONDS[0], BACKOFF_SECONDS[0]
+        self._pause, self._patience = POLL_SECONDS[0], Patience()
 
     @property
     def is_done(self) -> bool:
@@ -97,15 +121,13 @@ class Reader:
             while self._unstored and not stop.is_set():
                 self._store(self._unstored[0])
                 self._unstored.popleft()
-        except KinesisAway as error:
-            self._back_off("kinesis_away", str(error))
-        except StoreUnavailable as error:
-            self._back_off("database_away", type(error.__cause__ or error).__name__)
+        except (KinesisAway, StoreUnavailable) as error:
+            self.due_at = self._patience.try_again_at(error, shard=self.id)
         except ShardGone:
             self.is_gone = True
             logger.warning("shard_gone", extra={"shard": self.id, "next": "projector backfill"})
         else:
-            self._backoff = BACKOFF_SECONDS[0]
+            self._patience.is_over()
             self.due_at = time.monotonic() + self._pause
 
     def _read(self) -> None:
@@ -160,12 +182,6 @@ class Reader:
         self._intake.store(self.id, batch)
         self.is_finished = batch.place == READ_WHOLE
         self._place = batch.place
-
-    def _back_off(self, event: str, reason: str) -> None:
-        wait_seconds = self._backoff * random.uniform(0.8, 1.2)  # noqa: S311 (jitter, not a secret)
-        self._backoff = min(2 * self._backoff, BACKOFF_SECONDS[1])
-        self.due_at = time.monotonic() + wait_seconds
-        logger.warning(event, extra={"shard": self.id, "retry_in_seconds": round(wait_seconds, 2), "reason": reason})
 
 
 def batches(records: list[Record], door: Door, *, ends: bool) -> Iterator[Batch]:
