@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -32,6 +33,8 @@ from tests.hostile import HOSTILE
 from tests.kinesis import REGION, Kinesis, Put, Troubled
 from tests.posting import in_full
 from tests.reshaping import as_cloud_event
+
+POLL_SECONDS = shard.POLL_SECONDS
 
 
 @pytest.fixture(autouse=True)
@@ -527,6 +530,22 @@ def test_a_mark_never_goes_back(log: Log) -> None:
         assert numbers(log, "s") == {"shard 0": stands}
     assert intake.counts()["duplicate"] == 5
     assert is_after("0", None)
+
+
+def test_a_shard_is_asked_less_than_five_times_a_second(kinesis: Kinesis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Kinesis allows to all its readers together; less often when it is quiet, and often again after records."""
+    monkeypatch.setattr(shard, "POLL_SECONDS", POLL_SECONDS)
+    stream = kinesis.stream(1)
+    reader = shard.Reader(kinesis.open(stream), shard.Intake(MemoryLog(), stream), Door(), "shardId-000000000000", None)
+    pauses = []
+    monkeypatch.setattr(shard, "time", SimpleNamespace(monotonic=lambda: 1_000.0))
+    for told in ([task_created(1)], [], [], [], [], [], [task_created(2)]):
+        kinesis.put(stream, *told)
+        reader.turn(threading.Event())
+        pauses.append(reader.due_at - 1_000.0)
+    assert all(pause > 0.2 for pause in pauses)
+    assert pauses[0] < pauses[3] < pauses[5] <= 1.0
+    assert pauses[6] < pauses[5]
 
 
 def test_two_consumers_at_once_store_everything_once(kinesis: Kinesis, url: URL) -> None:
