@@ -4,6 +4,6 @@ COPY pyproject.toml README.md LICENSE ./
 COPY projector projector
 COPY webhook webhook
 COPY migrations migrations
-RUN pip install --no-cache-dir . && useradd --system projector
+RUN pip install --no-cache-dir ".[kinesis]" && useradd --system projector
 USER projector
 ENTRYPOINT ["projector"]

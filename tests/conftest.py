@@ -13,6 +13,7 @@ from projector.log import open_log
 from tests.databases import Databases
 
 if TYPE_CHECKING:
+    from tests.kinesis import Kinesis
     from tests.test_laws import Store
 
 BACKENDS = ("sqlite", "postgresql")
@@ -39,6 +40,15 @@ def url(request: pytest.FixtureRequest, databases: Databases) -> URL:
 def new_url(databases: Databases) -> Callable[[str], URL]:
     """`new_url("sqlite")`: another migrated database."""
     return databases.new
+
+
+@pytest.fixture(scope="session")
+def kinesis() -> Iterator["Kinesis"]:
+    """A Kinesis on this machine."""
+    from tests.kinesis import serving
+
+    with serving() as kinesis:
+        yield kinesis
 
 
 @pytest.fixture
