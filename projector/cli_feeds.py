@@ -127,7 +127,7 @@ def kinesis(stream: str, region: str | None, endpoint_url: str | None, from_star
     """
     try:
         from projector.feeds.kinesis.consume import READERS, Consumer
-        from projector.feeds.kinesis.record import Door
+        from projector.feeds.kinesis.record import door_of
         from projector.feeds.kinesis.stream import open_stream
     except ModuleNotFoundError as error:
         if error.name not in ("boto3", "botocore"):
@@ -145,7 +145,7 @@ def kinesis(stream: str, region: str | None, endpoint_url: str | None, from_star
     config = config_now()
     check_start(config, web=False)
     with closing(open_stream(stream, region, endpoint_url, READERS)) as opened, closing(open_log(config.database_url)) as log:
-        counts = Consumer(opened, log, Door.of(config), from_start=from_start).run(stop, once=once)
+        counts = Consumer(opened, log, door_of(config), from_start=from_start).run(stop, once=once)
     if once:
         say(counts)
 

@@ -16,10 +16,11 @@ from sqlalchemy.engine import URL
 from projector.config import ANY_ACCOUNT, Config
 from projector.database import disposing, open_engine
 from projector.errors import Misconfigured, StoreUnavailable
+from projector.feeds.door import Door
 from projector.feeds.kinesis import consume, shard
 from projector.feeds.kinesis import stream as stream_
 from projector.feeds.kinesis.consume import Consumer
-from projector.feeds.kinesis.record import Door, opened
+from projector.feeds.kinesis.record import door_of, opened
 from projector.feeds.kinesis.shard import is_after
 from projector.feeds.kinesis.stream import KinesisAway, Record, Stream, open_stream
 from projector.importing import export_lines
@@ -57,7 +58,7 @@ def made(count: int, seed: int = 1) -> list[Parameters]:
     return [workload.next() for _ in range(count)]
 
 
-def read(kinesis: Kinesis, stream: str, log: Any, door: Door = Door(), **how: bool) -> dict[str, int]:  # noqa: B008 (it is frozen)
+def read(kinesis: Kinesis, stream: str, log: Any, door: Door = Door("kinesis"), **how: bool) -> dict[str, int]:  # noqa: B008 (it is frozen)
     """Read to the end of the stream, as a command of its own would; what became of it."""
     with closing(kinesis.open(stream)) as opened:
         return Consumer(opened, log, door, **how).run(threading.Event(), once=True)
@@ -66,7 +67,7 @@ def read(kinesis: Kinesis, stream: str, log: Any, door: Door = Door(), **how: bo
 def troubled(kinesis: Kinesis, stream: str, log: Any, **troubles: list[Any]) -> Troubled:
     """Read to the end by a client that meets these troubles first; that client."""
     client = Troubled(kinesis.client, **troubles)
-    Consumer(Stream(client, stream), log, Door()).run(threading.Event(), once=True)
+    Consumer(Stream(client, stream), log, Door("kinesis")).run(threading.Event(), once=True)
     assert not any(client._troubles.values())
     return client
 
@@ -187,7 +188,7 @@ def test_what_is_quarantined_is_the_element_and_why() -> None:
     """As it came; of an array only that element."""
     good = as_cloud_event(task_created(1))
     data = json.dumps([good, {"data": {}, "type": 7}]).encode()
-    entry, rejected = opened(data, Door()).arrivals
+    entry, rejected = opened(data, Door("kinesis")).arrivals
     assert isinstance(entry, Entry)
     assert rejected == Rejected(
         "not an event of Event Streams: its payload is not a JSON object", b'{"data": {}, "type": 7}', "kinesis"
@@ -208,7 +209,7 @@ def test_only_workspaces_of_ours_come_in(kinesis: Kinesis, log: Log, caplog: pyt
     stream = kinesis.stream(1)
     other = "WS" + "c" * 32
     put = kinesis.put(stream, task_created(1, WorkspaceSid=other), task_created(2, "t2", WorkspaceSid=other))
-    counts = read(kinesis, stream, log, Door(workspaces=frozenset({WORKSPACE})))
+    counts = read(kinesis, stream, log, Door("kinesis", workspaces=frozenset({WORKSPACE})))
     assert (counts["of_other_workspaces"], log.end(), log.intake()) == (2, 0, {})
     assert [vars(record)["of_other_workspaces"] for record in caplog.records if record.message == "consumed"] == [2]
     assert numbers(log, stream) == last_numbers(put)
@@ -218,13 +219,13 @@ def test_another_account_s_event_is_quarantined() -> None:
     """Where accounts are named; the stream alone does not say whose events they are."""
     event = json.dumps(as_cloud_event(task_created(1))).encode()
     doors = [
-        Door.of(Config(database_url=URL.create("sqlite"), tokens=tokens))
+        door_of(Config(database_url=URL.create("sqlite"), tokens=tokens))
         for tokens in ({}, {ANY_ACCOUNT: ("t",)}, {ACCOUNT: ("t",)}, {"AC" + "f" * 32: ("t",)})
     ]
     kept = [opened(event, door).arrivals[0] for door in doors]
     assert [isinstance(each, Entry) for each in kept] == [True, True, True, False]
     assert isinstance(kept[3], Rejected)
-    assert kept[3].reason == "its account is not in TWILIO_AUTH_TOKEN"
+    assert kept[3].reason == "its account is none of ours, or not the one that signed"
 
 
 def test_events_of_other_products_are_passed_over() -> None:
@@ -232,7 +233,7 @@ def test_events_of_other_products_are_passed_over() -> None:
     data = json.dumps(
         [{"type": "com.twilio.messaging.message.sent", "data": {}}, {"type": "com.twilio.eventstreams.test-event"}]
     ).encode()
-    held = opened(data, Door())
+    held = opened(data, Door("kinesis"))
     assert (held.arrivals, dict(held.passed_over)) == ([], {"of_other_products": 2})
 
 
@@ -243,7 +244,7 @@ def test_split_and_merged_shards_lose_nothing(kinesis: Kinesis, log: Log, pause:
     names = [f"shardId-{number:012}" for number in range(5)]
     stop = threading.Event()
     with closing(kinesis.open(stream)) as opened:
-        consumer = Consumer(opened, log, Door())
+        consumer = Consumer(opened, log, Door("kinesis"))
         thread = threading.Thread(target=consumer.run, args=(stop,))
         if pause == "while it reads":
             thread.start()
@@ -523,7 +524,10 @@ def test_a_batch_is_whole_records_of_about_so_many_events(kinesis: Kinesis, log:
     read(kinesis, stream, Watched())
     assert batches == [(6, "2"), (6, "4")]
     records = [Record(str(number), json.dumps(events[:3]).encode()) for number in (1, 2, 3)]
-    assert [batch.place for batch in shard.batches(records, Door(), ends=True)] == ["2", ""]  # read whole only after the last one
+    assert [batch.place for batch in shard.batches(records, Door("kinesis"), ends=True)] == [
+        "2",
+        "",
+    ]  # read whole only after the last one
 
 
 def test_a_mark_never_goes_back(log: Log) -> None:
@@ -540,7 +544,7 @@ def test_a_shard_is_asked_less_than_five_times_a_second(kinesis: Kinesis, monkey
     """As Kinesis allows to all its readers together; less often when it is quiet, and often again after records."""
     monkeypatch.setattr(shard, "POLL_SECONDS", POLL_SECONDS)
     stream = kinesis.stream(1)
-    reader = shard.Reader(kinesis.open(stream), shard.Intake(MemoryLog(), stream), Door(), "shardId-000000000000", None)
+    reader = shard.Reader(kinesis.open(stream), shard.Intake(MemoryLog(), stream), Door("kinesis"), "shardId-000000000000", None)
     pauses = []
     monkeypatch.setattr(shard, "time", SimpleNamespace(monotonic=lambda: 1_000.0))
     for told in ([task_created(1)], [], [], [], [], [], [task_created(2)]):

@@ -15,7 +15,6 @@ by the token; an element of another account is quarantined. Other products' even
 """
 
 import logging
-from typing import Any
 
 import msgspec
 from flask import Blueprint, Response, current_app, request
@@ -23,9 +22,8 @@ from werkzeug.exceptions import Forbidden, RequestEntityTooLarge, UnsupportedMed
 
 from projector.config import ANY_ACCOUNT
 from projector.errors import ProjectorError
-from projector.feeds.shape import CLOUD_TYPE, Unreadable, from_event_streams
+from projector.feeds.door import NOT_JSON, Door
 from projector.log import Entry, Log, Rejected
-from projector.log.admit import admit
 from webhook.metrics import DROPPED, STREAMED
 from webhook.signature import Signatures
 
@@ -72,34 +70,11 @@ def _signers(body: bytes) -> frozenset[str]:
 def _arrivals(body: bytes, signers: frozenset[str]) -> list[Entry | Rejected]:
     try:
         elements = msgspec.json.decode(body, type=list[msgspec.Raw])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except NOT_JSON:
         return [Rejected("the body is not a JSON array", body, SOURCE)]
-    found = (_arrival(bytes(element), signers) for element in elements)
-    return [arrival for arrival in found if arrival is not None]
-
-
-def _arrival(element: bytes, signers: frozenset[str]) -> Entry | Rejected | None:
-    """What one element comes to; None: it is none of ours."""
-    try:
-        event = msgspec.json.decode(element)
-        if _is_others(event):
-            DROPPED.labels("another product").inc()
-            return None
-        parameters = from_event_streams(event)
-    except Unreadable as error:
-        return Rejected(str(error), element, SOURCE)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Rejected("the element is not JSON", element, SOURCE)
-    allowed: frozenset[str] = current_app.extensions["workspaces"]
-    if allowed and parameters.get("WorkspaceSid", "") not in allowed:
-        DROPPED.labels("workspace not allowed").inc()
-        return None
-    if ANY_ACCOUNT not in signers and parameters.get("AccountSid", "") not in signers:
-        return Rejected("its account is not the one that signed", element, SOURCE)
-    return admit(parameters, SOURCE)
-
-
-def _is_others(event: Any) -> bool:
-    """A sink may be subscribed to more than TaskRouter."""
-    kind = event.get("type") if isinstance(event, dict) else None
-    return isinstance(kind, str) and not kind.startswith(CLOUD_TYPE)
+    door = Door(SOURCE, current_app.extensions["workspaces"], frozenset() if ANY_ACCOUNT in signers else signers)
+    found = [door.let_in(bytes(element)) for element in elements]
+    for reason in found:
+        if isinstance(reason, str):
+            DROPPED.labels(reason).inc()
+    return [arrival for arrival in found if not isinstance(arrival, str)]

@@ -10,7 +10,7 @@ import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from projector.errors import StoreUnavailable
-from projector.feeds.kinesis.record import Door
+from projector.feeds.door import Door
 from projector.feeds.kinesis.shard import BACKOFF_SECONDS, READ_WHOLE, Intake, Patience, Reader
 from projector.feeds.kinesis.stream import KinesisAway, Shard, Stream
 from projector.log import Log

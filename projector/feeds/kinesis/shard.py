@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from projector.errors import StoreUnavailable
-from projector.feeds.kinesis.record import Door, opened
+from projector.feeds.door import Door
+from projector.feeds.kinesis.record import opened
 from projector.feeds.kinesis.stream import Answer, IteratorExpired, KinesisAway, PlaceGone, Record, ShardGone, Stream
 from projector.log import Entry, Log, Mark, Outcome, Rejected
 
