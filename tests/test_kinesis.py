@@ -407,6 +407,17 @@ def test_a_kinesis_that_cannot_answer_is_asked_again(kinesis: Kinesis, log: Log,
     assert 0.04 <= waits[-1] <= 0.06
 
 
+def test_what_went_well_ends_the_long_pauses(kinesis: Kinesis, caplog: pytest.LogCaptureFixture) -> None:
+    """The next trouble is waited out shortly again."""
+
+    def behind(get: Callable[..., Any], asked: dict[str, Any]) -> Any:
+        return {"Records": [], "NextShardIterator": asked["ShardIterator"], "MillisBehindLatest": 86_400_000}
+
+    troubled(kinesis, kinesis.stream(1), MemoryLog(), get_records=[*AWAY[:4], behind, AWAY[0]])
+    waits = [vars(record)["retry_in_seconds"] for record in caplog.records if record.message == "kinesis_away"]
+    assert waits[-1] <= 0.02 < waits[-2]
+
+
 def test_an_endpoint_that_says_nothing_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch, kinesis: Kinesis) -> None:
     """Every call has its timeouts."""
     monkeypatch.setattr(stream_, "READ_SECONDS", 0.1)
