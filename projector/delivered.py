@@ -7,11 +7,15 @@ hour has been asked for (`feeds/reconcile.py`).
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import combinations
 from typing import Any, NamedTuple, cast
+
+from msgspec.structs import replace
 
 from projector.log import Heard, Log
 from projector.log.entry import PUSHED
-from projector.taskrouter.callback import read
+from projector.taskrouter.callback import Fields, read
+from projector.taskrouter.sameness import same_where_both_say
 
 HOUR_MS, MINUTE_MS = 3_600_000, 60_000
 TWINS_MAX = 1_000  # looked at
@@ -74,15 +78,21 @@ def carries(feed: str, topic: str) -> bool:
 
 
 def told_twice(log: Log, since_ms: int, until_ms: int) -> list[tuple[str, ...]]:
-    """Sids under which two feeds tell one event: the same type, resource and millisecond, under several. Each was folded: see the docs."""
-    twins = []
+    """Sids under which two feeds tell one event: the same type, resource and millisecond, nothing told otherwise, and no feed that brought both.
+
+    Each was folded: see the docs.
+    """
+    twins: list[tuple[str, ...]] = []
     for positions in log.told_twice(since_ms, until_ms, TWINS_MAX):
-        by_resource: dict[str | None, dict[str, str]] = defaultdict(dict)
-        for position in positions:
-            (row,) = log.read(position - 1, 1)
-            callback = read(row.state, row.originator_id)
-            fields = callback.fields
-            resource = fields.resource_sid or fields.reservation_sid or fields.task_sid or fields.worker_sid
-            by_resource[resource][callback.identity] = callback.source
-        twins += [tuple(sids) for sids in by_resource.values() if len(set(sids.values())) > 1]
+        rows = [log.read(position - 1, 1)[0] for position in positions]
+        brought = log.brought_by([row.originator_id for row in rows])
+        callbacks = {row.originator_id: read(row.state, row.originator_id) for row in rows}
+        for one, other in combinations(callbacks, 2):
+            if not brought[one] & brought[other] and _same(callbacks[one].fields, callbacks[other].fields):
+                twins.append((callbacks[one].identity, callbacks[other].identity))
     return twins
+
+
+def _same(one: Fields, other: Fields) -> bool:
+    """But for their Sids."""
+    return same_where_both_say(replace(one, sid=None), replace(other, sid=None))

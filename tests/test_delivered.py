@@ -86,6 +86,18 @@ def test_one_event_under_two_sids_is_told_twice(log: Log) -> None:
     assert told_twice(log, DAY[0], ms(5)) == []
 
 
+def test_two_events_of_one_millisecond_are_not_one(log: Log) -> None:
+    """What says something else is another event; and so is what one feed has told of both."""
+    first, changed = worker("attributes.update", 5), worker("attributes.update", 5, WorkerAttributes="{}")
+    came(log, "callback", first)
+    came(log, "kinesis", changed)
+    again = first | {"Sid": sid("EV", "again")}
+    came(log, "event-streams", again)
+    assert told_twice(log, *DAY) == [(first["Sid"], again["Sid"])]
+    came(log, "event-streams", first)
+    assert told_twice(log, *DAY) == []
+
+
 def test_an_event_under_one_sid_is_not(log: Log) -> None:
     """However many feeds bring it."""
     for source in ("callback", "event-streams", "kinesis", "events-api"):

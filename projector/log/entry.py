@@ -184,6 +184,9 @@ class Log(Protocol):
     def told_twice(self, since_ms: int, until_ms: int, limit: int) -> list[list[int]]:
         """The positions of callbacks of one unit, type and millisecond that more than one feed brought under several Sids: sets of them."""
 
+    def brought_by(self, originator_ids: Sequence[str]) -> dict[str, set[str]]:
+        """The feeds that brought each of these that are stored: the one it is stored from, and those that Twilio sends and that came later."""
+
     def intake(self) -> dict[str, int]:
         """How many arrivals were duplicates, conflicts and quarantined, since the log began."""
 
@@ -256,6 +259,15 @@ def _same(known: _Known, arrival: Entry) -> bool:
 
 class _Receipt(Struct, frozen=True):
     recorded_at: int
+
+
+class _Source(Struct, frozen=True):
+    source: str
+
+
+def source_of(state: bytes) -> str:
+    """The feed that a stored document came by."""
+    return msgspec.json.decode(state, type=_Source).source
 
 
 def recorded_ms(state: bytes) -> int:

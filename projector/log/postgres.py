@@ -32,6 +32,7 @@ from projector.log.entry import (
     Timed,
     Units,
     decide,
+    source_of,
 )
 from projector.log.schema import SCHEMA
 from projector.taskrouter.text import LATEST_MS
@@ -148,6 +149,9 @@ class PostgresLog(PostgresApplicationRecorder):
             " (extract(epoch FROM clock_timestamp()) * 1000)::bigint, 1) ON CONFLICT (digest) DO UPDATE SET times = q.times + 1"
         ).format(quarantine)
         self._holds = SQL("SELECT originator_id FROM {} WHERE originator_id = ANY(%s)").format(table)
+        self._seen_via = SQL("SELECT originator_id, source FROM {} WHERE originator_id = ANY(%s)").format(
+            Identifier(datastore.schema, "seen_via")
+        )
         self._seen = SQL(
             "INSERT INTO {} (originator_id, source, topic, at_ms) SELECT stored.originator_id, given.source, stored.topic, stored.at_ms"
             " FROM unnest(%s::text[], %s::text[]) AS given (source, originator_id)"
@@ -278,6 +282,14 @@ class PostgresLog(PostgresApplicationRecorder):
     def told_twice(self, since_ms: int, until_ms: int, limit: int) -> list[list[int]]:
         """See `Log.told_twice`."""
         return [positions for (positions,) in self._rows(self._told_twice, (since_ms, until_ms, limit))]
+
+    def brought_by(self, originator_ids: Sequence[str]) -> dict[str, set[str]]:
+        """See `Log.brought_by`."""
+        wanted = (list(originator_ids),)
+        brought = {originator_id: {source_of(state)} for originator_id, state in self._rows(self._stored, wanted)}
+        for originator_id, source in self._rows(self._seen_via, wanted):
+            brought[originator_id].add(source)
+        return brought
 
     def intake(self) -> dict[str, int]:
         """See `Log.intake`."""

@@ -29,6 +29,7 @@ from projector.log.entry import (
     Units,
     decide,
     rows,
+    source_of,
 )
 from projector.taskrouter.text import LATEST_MS
 
@@ -105,6 +106,7 @@ _TOLD_TWICE = (
     " WHERE originator_version <> 0 AND unit IS NOT NULL AND at_ms >= ? AND at_ms < ?)))"
     " GROUP BY unit, at_ms, topic HAVING count(*) > 1 AND min(source) <> max(source) ORDER BY at_ms, unit, topic LIMIT ?"
 )
+_SEEN_VIA = "SELECT originator_id, source FROM seen_via WHERE originator_id IN (SELECT value FROM json_each(?))"
 _MARK = "INSERT INTO feed_mark (feed, part, place) VALUES (?, ?, ?) ON CONFLICT (feed, part) DO UPDATE SET place = excluded.place"
 _MARKS = "SELECT part, place FROM feed_mark WHERE feed = ?"
 _QUARANTINE = (
@@ -204,6 +206,14 @@ class SQLiteLog(SQLiteApplicationRecorder):
         """See `Log.told_twice`."""
         found = self._select(_TOLD_TWICE, (since_ms, until_ms, limit))
         return [sorted(msgspec.json.decode(row["positions"])) for row in found]
+
+    def brought_by(self, originator_ids: Sequence[str]) -> dict[str, set[str]]:
+        """See `Log.brought_by`."""
+        wanted = (msgspec.json.encode(list(originator_ids)).decode(),)
+        brought = {row["originator_id"]: {source_of(row["state"])} for row in self._select(_STORED, wanted)}
+        for row in self._select(_SEEN_VIA, wanted):
+            brought[row["originator_id"]].add(row["source"])
+        return brought
 
     def intake(self) -> dict[str, int]:
         """See `Log.intake`."""
