@@ -26,7 +26,7 @@ def upgrade() -> None:
     op.create_index("ix_seen_via_at", "seen_via", ["at_ms"], schema="log", if_not_exists=True)
     op.create_table(
         "feed_mark",
-        sa.Column("feed", sa.String(128), primary_key=True, comment="What is read: kinesis:<stream>, events-api."),
+        sa.Column("feed", sa.String(160), primary_key=True, comment="What is read: kinesis:<stream>, events-api."),
         sa.Column("part", sa.String(128), primary_key=True, comment="A shard, or a workspace."),
         sa.Column("place", sa.Text, nullable=False, comment="How far it was read, in that feed's own words; empty: to its end."),
         schema="log",

@@ -69,7 +69,7 @@ seen_via = sa.Table(
 feed_mark = sa.Table(
     "feed_mark",
     metadata,
-    sa.Column("feed", sa.String(128), primary_key=True, comment="What is read: kinesis:<stream>, events-api."),
+    sa.Column("feed", sa.String(160), primary_key=True, comment="What is read: kinesis:<stream>, events-api."),
     sa.Column("part", sa.String(128), primary_key=True, comment="A shard, or a workspace."),
     sa.Column("place", sa.Text, nullable=False, comment="How far it was read, in that feed's own words; empty: to its end."),
     comment="Where the feeds stand that are read, not posted. Written with the callbacks read so far, in one transaction.",

@@ -26,7 +26,7 @@ from projector.errors import Misconfigured
 
 CONNECT_SECONDS, READ_SECONDS = 5, 10
 RECORDS_MAX = 1_000  # at once: five times as many a second as a shard takes in
-_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,120}")  # Kinesis allows 128; with its prefix a feed's name has 128
+_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,128}")  # Kinesis allows no others
 _NEEDS_A_PERSON = frozenset({
     "AccessDenied", "AccessDeniedException", "ExpiredToken", "ExpiredTokenException", "IncompleteSignature", "InvalidClientTokenId",
     "InvalidSignatureException", "MissingAuthenticationToken", "MissingAuthenticationTokenException", "OptInRequired",
@@ -152,7 +152,7 @@ class Stream:
 def open_stream(name: str, region: str | None = None, endpoint_url: str | None = None, connections: int = 10) -> Stream:
     """A stream by its name. Nothing is asked yet. Raises `Misconfigured`."""
     if not _NAME.fullmatch(name):
-        raise Misconfigured(f"{name[:130]!r} is no stream's name. Give the name alone, of at most 120 letters, digits and `_.-`.")
+        raise Misconfigured(f"{name[:130]!r} is no stream's name. Give the name alone, of at most 128 letters, digits and `_.-`.")
     config = Config(
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
