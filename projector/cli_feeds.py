@@ -7,7 +7,7 @@ from contextlib import closing
 import click
 
 from projector.errors import Misconfigured, ProjectorError, Unanswerable
-from projector.opening import check_migrated, check_start, config_now, tend_parent
+from projector.opening import check_migrated, check_start, config_now, stores, tend_parent
 from projector.output import progress_bar, say
 
 
@@ -150,4 +150,31 @@ def kinesis(stream: str, region: str | None, endpoint_url: str | None, from_star
         say(counts)
 
 
-COMMANDS: list[click.Command] = [consume, backfill, adopt]
+@click.command()
+@click.option("--workspace", metavar="WS…", help="One alone.")
+@click.option(
+    "--since",
+    metavar="TIME",
+    help="From when on offers are held against their workers' activities; by default a day before the last callback.",
+)
+@click.option("--limit", default=50, show_default=True, help="So many of each at most; the counts are of all.")
+@click.option("--json", "as_json", is_flag=True, help="JSON even on a terminal.")
+def gaps(workspace: str | None, since: str | None, limit: int, as_json: bool) -> None:
+    """What must have happened and is not here, by why that is believed, with the callback that reveals it.
+
+    `projector backfill` may find it: what it brings is missing no more.
+
+    Example: projector gaps --limit 10
+    """
+    from projector.access import projected, reading
+    from projector.output import answer
+    from projector.read.gaps import ledger
+    from projector.read.when import moment
+
+    with stores() as (_, engine), reading(engine) as connection:
+        since_ms = moment(since) if since is not None else (projected(connection).event_at or 0) - 86_400_000
+        found = ledger(connection, workspace, since_ms, limit)
+    answer(found | ({"next": "projector backfill"} if found["missing"] else {}), as_json=as_json)
+
+
+COMMANDS: list[click.Command] = [consume, backfill, adopt, gaps]

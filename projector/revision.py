@@ -12,7 +12,7 @@ from projector.database import disposing, open_engine
 from projector.errors import LogMismatch, NotMigrated
 from projector.log.open import log_path
 
-REVISION = "0008"  # the newest in `migrations/versions`
+REVISION = "0009"  # the newest in `migrations/versions`
 
 
 def check_migrated(url: URL) -> None:

@@ -44,7 +44,7 @@ HISTORY_OF: dict[type[Struct], sa.Table] = {  # what the fold hands out beside t
     TaskStatusSpan: tables.task_status_span_past,
     ReservationStatusSpan: tables.reservation_status_span_past,
     TaskQueueSpan: tables.task_queue_span_past,
-    Gap: tables.gap,
+    Gap: tables.gap_told,
 }
 LINE_KEY = {  # what names a line of it: the key without the span's own part
     kind: tuple(column.name for column in table.primary_key if column.name not in ("started_at", "n"))
@@ -142,7 +142,7 @@ def named_rows(mentions: Mentions) -> Iterator[tuple[sa.Table, Row]]:
 
 def unit_of_row(table: sa.Table, row: Mapping[str, Any]) -> Unit:
     """The unit whose fold wrote a row (of `stated_capacity`: the worker it speaks of)."""
-    if table is tables.gap:
+    if table is tables.gap_told:
         return Unit(row["workspace_sid"], row["kind"], row["sid"])
     kind = next(kind for kind in _UNIT_KINDS if f"{kind}_sid" in table.primary_key.columns)
     return head_unit(kind, row)

@@ -14,6 +14,7 @@ from projector.delivered import HOUR_MS, Delivered, delivered, told_twice
 from projector.errors import LogMismatch
 from projector.log import Log
 from projector.log.entry import recorded_ms
+from projector.tables.views import view
 from projector.taskrouter.expression import readable
 from projector.taskrouter.fold import FOLD_VERSION
 
@@ -93,6 +94,7 @@ def status(log: Log, engine: sa.Engine, now_ms: int) -> dict[str, Any]:
         row = projected(connection)
         by_type = connection.execute(sa.select(counts.event_type, counts.known, counts.times).order_by(counts.event_type)).all()
         broken = connection.execute(sa.select(tables.incomplete_unit.c.unit, tables.incomplete_unit.c.error)).all()
+        gaps = missing(connection)
         unreadable_attributes = sum(connection.execute(each).scalar_one() for each in unreadable)
     intake, since_ms = log.intake(), (now_ms // HOUR_MS - FEED_HOURS) * HOUR_MS
     by_feed = delivered(log, since_ms, now_ms)
@@ -107,6 +109,7 @@ def status(log: Log, engine: sa.Engine, now_ms: int) -> dict[str, Any]:
         "duplicates": intake.get("duplicate", 0),
         "intake_quarantine": {name: intake.get(name, 0) for name in ("conflict", "quarantined")},
         "incomplete": {each.unit: each.error for each in broken},
+        "gaps": gaps,
         "feeds_seen": _total(by_feed, "seen"),
         "feeds_known": _total(by_feed, "known"),
         "missed_share_by_hour": {
@@ -115,6 +118,16 @@ def status(log: Log, engine: sa.Engine, now_ms: int) -> dict[str, Any]:
         "told_twice": len(twins),
         "told_twice_sids": [" = ".join(sids) for sids in twins[:TWINS_SHOWN]],
     }
+
+
+def missing(connection: sa.Connection, workspace_sid: str | None = None) -> dict[str, int]:
+    """How many gaps there are in the ledger, by reason; hints apart."""
+    c = view("gap").c
+    where = [~c.is_hint] if workspace_sid is None else [~c.is_hint, c.workspace_sid == workspace_sid]
+    found = connection.execute(
+        sa.select(c.reason, sa.func.count().label("times")).where(*where).group_by(c.reason).order_by(c.reason)
+    )
+    return {row.reason: row.times for row in found}
 
 
 def _total(by_feed: Iterable[Delivered], what: str) -> dict[str, int]:

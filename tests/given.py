@@ -218,7 +218,9 @@ class Told:
 
     def gaps(self, worker: str) -> list[dict[str, Any]]:
         """What is missing of a worker, in order."""
-        return sorted((row for row in self.rows["gap"].values() if row["sid"] == sid("WK", worker)), key=lambda row: row["n"])
+        return sorted(
+            (row for row in self.rows["gap_told"].values() if row["sid"] == sid("WK", worker)), key=lambda row: row["n"]
+        )
 
     def the(self, table: str, *names: str) -> dict[str, Any]:
         """One row: `the("task", "t")`, `the("worker_channel", "ann", "voice")`."""

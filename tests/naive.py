@@ -22,7 +22,7 @@ OWN_SID = {
 TABLES = (
     "workspace", "activity", "worker", "worker_channel", "task", "reservation", "task_queue", "workflow", "task_channel",
     "worker_activity_span_past", "worker_attributes_span_past", "worker_channel_span_past", "task_status_span_past",
-    "reservation_status_span_past", "task_queue_span_past", "gap", "stated_capacity",
+    "reservation_status_span_past", "task_queue_span_past", "gap_told", "stated_capacity",
 )  # fmt: skip
 NAMED = {
     "workspace": ["friendly_name"], "activity": ["friendly_name"], "worker": ["friendly_name"], "workflow": ["friendly_name"],
@@ -167,7 +167,7 @@ def _worker(rows: Rows, key: Row, lived: list[Row], head: Row) -> None:
         spells.append(_entered(entries[-1], None))
     activity = _line(rows, "worker_activity_span_past", key, spells)
     for n, gap in enumerate(gaps):
-        _put(rows, "gap", {"workspace_sid": key["workspace_sid"], "kind": "worker", "sid": key["worker_sid"], "n": n}, gap)
+        _put(rows, "gap_told", {"workspace_sid": key["workspace_sid"], "kind": "worker", "sid": key["worker_sid"], "n": n}, gap)
     attributes = _line(rows, "worker_attributes_span_past", key, _attributes(lived))
     said_attributes = [fact for fact in lived if "WorkerAttributes" in fact["said"]]
     _put(rows, "worker", key, head | {
@@ -356,6 +356,9 @@ def _task(rows: Rows, key: Row, lived: list[Row], head: Row) -> None:
         "visit_inferred": visit["inferred"],
         "visit_ended_at": visit["ended_at"],
         "visit_outcome": visit["outcome"],
+        "created_told": _when(lived, "task.created") is not None,
+        "ended_told": any(fact["type"] in ("task.completed", "task.canceled") for fact in lived),
+        "observed": any(fact["type"] == "task.observed" for fact in lived),
     })  # fmt: skip
     end = ended if ends else head["deleted_at"]
     offers = [fact for fact in lived if fact["type"].startswith("reservation.")]
@@ -475,6 +478,7 @@ def _offer_created(alive: list[Row], own: list[Row]) -> int | None:
 
 
 def _reservation(rows: Rows, key: Row, own: list[Row], task_ending: str | None, task_end: int | None) -> None:
+    observed = any(fact["type"] == "reservation.observed" for fact in own)
     own = _offered(own)
     overs = [i for i, fact in enumerate(own) if fact["type"] in OVER]
     alive = own[: overs[0]] if overs else own
@@ -513,6 +517,7 @@ def _reservation(rows: Rows, key: Row, own: list[Row], task_ending: str | None, 
         "live_activity_name": live["worker_activity_name"],
         "updated_at": own[-1]["at"],
         "last_event_sid": own[-1]["id"],
+        "observed": observed,
     })  # fmt: skip
 
 

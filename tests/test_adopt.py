@@ -141,7 +141,7 @@ def test_a_floor_stopped_in_the_middle_of_the_day(pair: tuple[Projector, Project
         assert began_after(late, history, since) == began_after(truth, history, since), history
 
     late.hears(before, source="events-api")
-    for table in (*CURRENT, *HISTORIES, "gap"):
+    for table in (*CURRENT, *HISTORIES, "gap_told"):
         mine, right = late.rows(table).keys(), truth.rows(table).keys()
         assert mine - right == right - mine == set(), table
 

@@ -594,5 +594,5 @@ def test_over_a_simulated_floor_of_which_nothing_is_lost_nothing_is_inferred() -
     excepted = {body["TaskSid"] for body in sent if body["EventType"] == "task.system-deleted"}
     excepted |= {body.get("TaskSid") for body in sent[-10:]}
     assert {body["EventType"] for body in sent} > {"task.transfer-failed", "task.transfer-canceled", "reservation.rescinded"}
-    assert told.rows["gap"] == {}
+    assert told.rows["gap_told"] == {}
     assert [span for span in told.history if span.inferred and getattr(span, "task_sid", None) not in excepted] == []

@@ -334,7 +334,7 @@ def test_over_a_simulated_floor_lost_updates_are_filled_in_exactly() -> None:
             spells[span.worker_sid].append((span.started_ms, span.activity_sid, span.activity_name))
     revealed = [parameters for parameters in lost if parameters is not lives[parameters["WorkerSid"]][-1]]
     assert len(revealed) > 50
-    assert len(found.rows["gap"]) == len(revealed)
+    assert len(found.rows["gap_told"]) == len(revealed)
     for worker_sid, life in lives.items():
         true = [(int(body["TimestampMs"]), body["WorkerActivitySid"], body["WorkerActivityName"]) for body in life]
         assert spells[worker_sid] == (true[:-1] if life[-1] in lost else true)

@@ -286,9 +286,11 @@ def law_of_tiles(telling: Telling) -> None:
                 assert span.started_ms <= span.ended_ms <= following.started_ms
                 assert kind is TaskQueueSpan or span.ended_ms == following.started_ms
             _assert_ends(spans[-1], _end_of_entity(rows, kind, tuple(key)))
-        gaps = Counter((row["workspace_sid"], row["sid"]) for row in rows["gap"].values())
+        gaps = Counter((row["workspace_sid"], row["sid"]) for row in rows["gap_told"].values())
         assert {key: row["gap_n"] for key, row in rows["worker"].items() if row["gap_n"]} == gaps
-        assert set(rows["gap"]) == {(workspace, "worker", sid, n) for (workspace, sid), many in gaps.items() for n in range(many)}
+        assert set(rows["gap_told"]) == {
+            (workspace, "worker", sid, n) for (workspace, sid), many in gaps.items() for n in range(many)
+        }
 
 
 def _assert_ends(last: Any, entity_ended: int | None) -> None:

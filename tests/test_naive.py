@@ -80,4 +80,4 @@ def test_a_simulated_floor_is_as_the_naive_model_says(monkeypatch: pytest.Monkey
     rows = sink.rows()
     assert_same(rows, naive_rows(facts(log)))
     assert len(rows["task_queue_span_past"]) > 0
-    assert len(rows["gap"]) > 0
+    assert len(rows["gap_told"]) > 0

@@ -31,7 +31,7 @@ from projector.tables.current import (
 from projector.tables.history import (
     HISTORY,
     PAST,
-    gap,
+    gap_told,
     reservation_status_span_past,
     stated_capacity,
     task_queue_span_past,
@@ -47,7 +47,7 @@ FOLDED = (*CURRENT, *HISTORY, checkpoint, incomplete_unit, event_type_count)
 __all__ = [
     "CURRENT", "FOLDED", "HISTORY", "PAST", "RESERVATION_ENDED", "SID", "TASK_ENDED", "TASK_QUIET",
     "Instant",
-    "activity", "checkpoint", "epoch_ms", "event_type_count", "gap", "incomplete_unit", "iso", "metadata", "projection", "reservation",
+    "activity", "checkpoint", "epoch_ms", "event_type_count", "gap_told", "incomplete_unit", "iso", "metadata", "projection", "reservation",
     "reservation_status_span_past", "stated_capacity", "task", "task_channel", "task_queue", "task_queue_span_past",
     "task_status_span_past", "worker", "worker_activity_span_past", "worker_attributes_span_past", "worker_channel",
     "worker_channel_span_past", "workflow", "workspace",

@@ -17,6 +17,8 @@ from projector.tables.columns import (
     workspace_key,
 )
 
+OBSERVED = "True: REST has shown it; what came before that may never have been told."
+
 workspace = sa.Table(
     "workspace", metadata,
     workspace_key(), *named("friendly_name", "Its name as last told."), first_seen(), *head(),
@@ -119,6 +121,9 @@ task = sa.Table(
     column("visit_inferred", sa.Boolean, "True: its beginning or end follows from a snapshot.", nullable=False, server_default=sa.false()),
     at("visit_ended_at", "When it ended, unless with the task."),
     column("visit_outcome", sa.Text, "What ended it, unless the task's end: accepted, timeout, moved, canceled."),
+    column("created_told", sa.Boolean, "True: by task.created.", nullable=False, server_default=sa.false()),
+    column("ended_told", sa.Boolean, "True: by task.completed or task.canceled.", nullable=False, server_default=sa.false()),
+    column("observed", sa.Boolean, OBSERVED, nullable=False, server_default=sa.false()),
     first_seen(), *head(),
     # A queue's backlog and the longest wait in it.
     sa.Index(None, "workspace_sid", "task_queue_sid", "status"),
@@ -155,6 +160,7 @@ reservation = sa.Table(
     personal("live_worker_name", "The worker's name in that callback."),
     column("live_activity_sid", SID, "The worker's activity in that callback."),
     column("live_activity_name", sa.Text, "That activity's name."),
+    column("observed", sa.Boolean, OBSERVED, nullable=False, server_default=sa.false()),
     first_seen(),
     at("updated_at", "Event time of the last callback of its own."),
     column("last_event_sid", SID, "Sid of that callback."),

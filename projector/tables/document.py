@@ -13,7 +13,6 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from projector.tables.columns import is_personal
 from projector.tables.current import CURRENT, workspace
-from projector.tables.history import gap
 from projector.tables.operating import projection
 from projector.tables.reporting import reporting, workspace_grant
 from projector.tables.views import VIEWS
@@ -40,8 +39,8 @@ _GRANT = """\
     """
 _SECTIONS = {
     "Now": [*(table.name for table in CURRENT), "worker_now", "queue_now"],
-    "History": [name for name in VIEWS if name.endswith("_span")] + [gap.name],
-    "By the hour and quarter": [name for name in VIEWS if not name.endswith(("_span", "_now"))],
+    "History": [name for name in VIEWS if name.endswith("_span")] + ["gap"],
+    "By the hour and quarter": [name for name in VIEWS if not name.endswith(("_span", "_now")) and name != "gap"],
     "How far": [projection.name],
 }
 _ENTITIES = [table for table in CURRENT if table is not workspace]

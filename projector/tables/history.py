@@ -110,8 +110,8 @@ stated_capacity = sa.Table(
     comment="Every capacity that a callback of a task states for its worker's channel: the history of worker_channel.stated_capacity.",
 )  # fmt: skip
 
-gap = sa.Table(
-    "gap", metadata,
+gap_told = sa.Table(
+    "gap_told", metadata,
     workspace_key(), key("kind", "Of the unit whose callback is missing: worker."), key("sid", "Its Sid."),
     sa.Column("n", BIG, primary_key=True, nullable=False, comment="How many gaps of this unit came before."),
     column("reason", sa.Text, "What does not fit: previous_activity_unseen, _differs, _shorter or _longer; observed_otherwise.", nullable=False),
@@ -127,4 +127,4 @@ PAST = (
     worker_activity_span_past, worker_attributes_span_past, worker_channel_span_past, task_status_span_past,
     reservation_status_span_past, task_queue_span_past,
 )  # fmt: skip
-HISTORY = (*PAST, gap, stated_capacity)
+HISTORY = (*PAST, gap_told, stated_capacity)

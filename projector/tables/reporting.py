@@ -1,6 +1,6 @@
 """Schema `reporting` of PostgreSQL: what a BI tool reads, and who may see which rows of it.
 
-A view for every current table, every view of `views.py`, `gap` and the projection, by the same name. Each shows `current_user` the
+A view for every current table, every view of `views.py`, and the projection, by the same name. Each shows `current_user` the
 workspaces granted to that role in `workspace_grant`, and personal text (`columns.personal`) only where the grant says so, else NULL.
 A setting would not do in the grant's stead: whoever reads can change it. The views are security barriers: no function of a reader
 runs on a row before the grant was looked at. Like all views they belong to a release; the grants stay whatever is made anew.
@@ -14,7 +14,6 @@ from sqlalchemy.schema import CreateView, DropView
 
 from projector.tables.columns import is_personal, key
 from projector.tables.current import CURRENT, workspace
-from projector.tables.history import gap
 from projector.tables.operating import projection
 from projector.tables.views import VIEWS, comment_on_view, view
 
@@ -45,7 +44,7 @@ _BOOKS_BEGIN, _BOOKS_END = ("live_", "visit_"), ("_order", "_n")
 @cache
 def reporting() -> dict[str, sa.Table]:
     """The views of the schema by name, each column with its comment."""
-    shown = (*CURRENT, gap, projection, *map(view, VIEWS))
+    shown = (*CURRENT, projection, *map(view, VIEWS))
     return {table.name: _shown(table) for table in shown}
 
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateView, DropView
 
-from projector.tables import spans
+from projector.tables import gaps, spans
 from projector.tables.columns import BIG, SID, at, column, metadata, personal
 from projector.tables.hourly import activity_duration_hourly
 from projector.tables.intervals import queue_interval_15m
@@ -62,6 +62,19 @@ VIEWS: dict[str, View] = {
         lambda _: spans.task_queue_span(),
         "Visits of tasks to queues, and what ended each.",
         (_ENDED, _QUEUE_NOW, column("outcome", sa.Text, "accepted, timeout, moved, canceled, completed, deleted; NULL while it lasts.")),
+    ),
+    "gap": View(
+        lambda _: gaps.gap(),
+        "What must have happened and is not here now.",
+        (
+            _WORKSPACE, column("kind", SID, "What is missing something: worker, task, reservation; of hints also activity, task_queue, workflow, task_channel."),
+            column("sid", SID, "Its Sid."), column("n", BIG, "Of a worker: how many gaps of it came before; else 0."),
+            column("reason", sa.Text, "Why something must be missing: docs/feeds.md lists them."),
+            column("event_sid", SID, "Sid of the callback that reveals it, or that was the last of what reveals it."),
+            at("revealed_at", "Its event time."), column("missing_event_type", sa.Text, "What is believed missing."),
+            at("missing_at", "When that happened, or about when, if it can be told."), column("activity_sid", SID, "The activity it entered."),
+            column("is_hint", sa.Boolean, "True: it may as well have been there before the projector was."),
+        ),
     ),
     "activity_duration_hourly": View(
         activity_duration_hourly,

@@ -63,6 +63,9 @@ class Task(Head, frozen=True, kw_only=True):
     visit_inferred: bool = False
     visit_ended_ms: int | None = None
     visit_outcome: str | None = None
+    created_told: bool = False  # by task.created
+    ended_told: bool = False  # by task.completed or task.canceled
+    observed: bool = False  # REST has shown it: what came before that may never have been told
 
 
 class TaskStatusSpan(Span, frozen=True, kw_only=True):
@@ -107,7 +110,11 @@ def evolve(task: Task, callback: Callback) -> Task:
     at_ms = callback.at_ms
     match callback.event_type:
         case "task.created":
-            return replace(task, created_ms=at_ms)
+            return replace(task, created_ms=at_ms, created_told=True)
+        case "task.completed" | "task.canceled":
+            return replace(task, ended_told=True)
+        case "task.observed":
+            return replace(task, observed=True)
         case "reservation.created" if task.first_reserved_ms is None:
             return replace(task, first_reserved_ms=at_ms)
         case "reservation.accepted" if task.first_accepted_ms is None:
