@@ -34,9 +34,7 @@ PAGE_SIZE = 1_000  # the largest there is
 PAGES_MAX = 1_000  # of one list: an answer may name next pages without end
 BODY_MAX_BYTES = 64 * 1024 * 1024
 
-_NO_ENVIRONMENT = {
-    "TWILIO_EDGE": ""
-}  # the SDK would take a region, and so a host, from the process's; an empty one it takes for none
+_NO_ENVIRONMENT = {"TWILIO_EDGE": ""}  # else the SDK takes a region, and so a host, from the process's; {} it would not hear
 _AGAIN = frozenset({429, 500, 502, 503, 504})
 _WORDS = {
     401: "the key is not known to Twilio. Check its entry in TWILIO_API_KEYS",
