@@ -10,7 +10,7 @@ depends on it for truth: every event goes through the same append as a callback,
 
 import json
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
 from threading import Event
 from typing import Any, TypeAlias
@@ -136,7 +136,7 @@ class _Walk:
     ) -> None:
         self.found, self.stop = found, stop
         self._log, self._twilio, self._workspace, self._dry_run, self._now_ms = log, twilio, workspace, dry_run, now_ms
-        self._before: deque[set[Key]] = deque(maxlen=2 * OVERLAP_SECONDS + 1)  # what the last windows held, some of it read again
+        self._before: set[Key] = set()  # what the last window held, some of which the next one reads again
 
     def read(self, start: int, end: int) -> list[Any] | None:
         """The events from one second up to another, and some around them, newest first; None: they need a narrower window.
@@ -165,13 +165,13 @@ class _Walk:
                 self._count(arrival, outcome)
 
     def _new(self, events: Sequence[Any]) -> list[Entry | Rejected]:
-        """Those that the windows before did not hold, each once, oldest first."""
+        """Those that the window before did not hold, each once, oldest first."""
         arrivals: dict[Key, Entry | Rejected] = {}
         for event in reversed(events):
             arrival = arrival_of(event, self._workspace)
             arrivals.setdefault(_key(arrival), arrival)
-        new = [arrival for key, arrival in arrivals.items() if not any(key in before for before in self._before)]
-        self._before.append(set(arrivals))
+        new = [arrival for key, arrival in arrivals.items() if key not in self._before]
+        self._before = set(arrivals)
         return sorted(new, key=lambda arrival: (isinstance(arrival, Entry) and arrival.stamp_ms) or 0)
 
     def _append(self, arrivals: Sequence[Entry | Rejected], marks: Sequence[Mark]) -> list[Outcome]:
