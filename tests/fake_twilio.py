@@ -39,7 +39,8 @@ class Quirks:
     failures: float = 0.0  # answered 500
     slow_seconds: float = 0.0
     drip: bool = False  # a byte at a time
-    end: str = "second"  # EndDate is `second`: to the end of it; `instant`: to its beginning; `before`: what is before it
+    dates: str = "second"  # StartDate and EndDate: `second`, the last one whole; `instant`, its beginning alone; `apart`, neither
+    shuffled: bool = False  # lists are in no order
     wall: str = "nothing"  # beyond 30 days: `nothing`; `refused`: 400 for a StartDate beyond; `redacted`: without attributes
     page_max: int = 1000
     pages: bool = True  # False: no next_page_url ever
@@ -185,7 +186,8 @@ def _events(fake: FakeTwilio, question: Question) -> tuple[int, Any]:
         return 400, {"code": 20001, "message": "Minutes goes with no date", "status": 400}
     start_ms = _date_ms(query["StartDate"]) if "StartDate" in query else now_ms - int(query.get("Minutes", "15")) * 60_000
     end_ms = _date_ms(query["EndDate"]) if "EndDate" in query else now_ms
-    end_ms += {"second": 999, "instant": 0, "before": -1}[fake.quirks.end] if "EndDate" in query else 0
+    start_ms += fake.quirks.dates == "apart"
+    end_ms += {"second": 999, "instant": 0, "apart": -1}[fake.quirks.dates] if "EndDate" in query else 0
     wall_ms = now_ms - KEPT_DAYS * DAY_MS
     if fake.quirks.wall == "refused" and start_ms < wall_ms:
         return 400, {"code": 14241, "message": "older than 30 days", "status": 400}
@@ -197,7 +199,7 @@ def _events(fake: FakeTwilio, question: Question) -> tuple[int, Any]:
             elif fake.quirks.wall == "redacted":
                 data = {name: value for name, value in each.event["event_data"].items() if "attributes" not in name}
                 found.append(Offered(each.at_ms, each.visible_ms, each.event | {"event_data": data}))
-    found.sort(key=lambda each: (each.at_ms, _name(each.event)), reverse=True)
+    found.sort(key=lambda each: (0 if fake.quirks.shuffled else each.at_ms, _name(each.event)), reverse=True)
     page = fake.page("events", found, question, lambda each: f"{each.at_ms}-{_name(each.event)}")
     return 200, page | {"events": [each.event for each in page["events"]]}
 

@@ -191,6 +191,8 @@ def test_who_does_not_answer_is_asked_again_and_then_no_more(fake: FakeTwilio) -
         with pytest.raises(TwilioUnavailable, match="cannot be reached"):
             twilio.workspaces()
         assert twilio.asked.requests > 5
+    with pytest.raises(TwilioUnavailable, match="cannot be reached"):  # it does not speak TLS: a hiccup of that kind passes
+        asking(fake, QUICK._replace(total=0.1), twilio_url=fake.url.replace("http:", "https:")).workspaces()
     fake.quirks.drip = True
     with pytest.raises(TwilioUnavailable, match="does not answer in time"):
         listed(asking(fake, QUICK._replace(answer=0.2, total=0.3)))

@@ -1,7 +1,7 @@
 """Backfill: what Twilio's Events API has of a workspace and the log has not, appended.
 
 It walks from the oldest second to the newest in windows. A list is newest first and a page holds 1,000, so a window whose page
-is full is asked for again, narrower, until its page is not full; only within one second are next pages relied upon. Few
+is full is asked for again, half as wide, until its page is not full; only within one second are next pages relied upon. Few
 events make the next window wider, many narrower. Every window is asked for a second wider at both ends: dates are whole seconds.
 
 How far it came is a mark in the log, written with the events before it: an interrupted run goes on from there. Nothing
@@ -10,7 +10,7 @@ depends on it for truth: every event goes through the same append as a callback,
 
 import json
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
 from threading import Event
 from typing import Any, TypeAlias
@@ -85,9 +85,9 @@ def backfill(
         tell(place - since, until - since)
         place = min(until, max(place, now_ms() // 1000 - KEPT_SECONDS + SKEW_SECONDS))
         end = min(place + width, until)
-        events, fits = walk.read(place, end)
-        if not fits:
-            width = narrower(place, end, events)
+        events = walk.read(place, end)
+        if events is None:
+            width = max(NARROWEST, (end - place) // 2)
             continue
         settled = min(end, now_ms() // 1000 - UNSETTLED_SECONDS)
         marks = [Mark(FEED, workspace, "" if end == until else f"{since}..{settled}")] if resumes else []
@@ -115,13 +115,6 @@ def fitting(width: int, events: int) -> int:
     return max(NARROWEST, min(WIDEST, wanted))
 
 
-def narrower(start: int, end: int, page: Sequence[Any]) -> int:
-    """The width after a window that did not fit: half, or as much of its end as the page reached back to."""
-    oldest_ms = page[-1].get("event_date_ms") if isinstance(page[-1], dict) else None
-    reached = end - oldest_ms // 1000 if isinstance(oldest_ms, int) else end - start
-    return max(NARROWEST, min((end - start) // 2, reached))
-
-
 def arrival_of(event: Any, workspace: str) -> Entry | Rejected:
     """One event of a workspace's list, checked as a callback is."""
     try:
@@ -143,25 +136,23 @@ class _Walk:
     ) -> None:
         self.found, self.stop = found, stop
         self._log, self._twilio, self._workspace, self._dry_run, self._now_ms = log, twilio, workspace, dry_run, now_ms
-        self._before: deque[set[Key]] = deque(
-            maxlen=2 * OVERLAP_SECONDS + 1
-        )  # the last windows' arrivals: the next one reads some again
+        self._before: set[Key] = set()  # what the last window held, some of which the next one reads again
 
-    def read(self, start: int, end: int) -> tuple[list[Any], bool]:
-        """The events from one second up to another, and some around them, newest first; and whether these are all.
+    def read(self, start: int, end: int) -> list[Any] | None:
+        """The events from one second up to another, and some around them, newest first; None: they need a narrower window.
 
-        They are not when a page is full and the window could be narrower. A page may be full and have no next one: then
-        there may be more in that second, which is counted.
+        They do when a page is full and there is a narrower one. A page may be full and have no next one: then there may be more in
+        that second, which is counted.
         """
         events: list[Any] = []
         for page in self._twilio.events(self._workspace, start - OVERLAP_SECONDS, end + OVERLAP_SECONDS):
             self.found.pages += 1
             events += page
             if len(page) >= PAGE_SIZE and end - start > NARROWEST:
-                return events, False
+                return None
         self.found.windows += 1
         self.found.cut_off += len(events) == PAGE_SIZE
-        return events, True
+        return events
 
     def store(self, events: Sequence[Any], marks: Sequence[Mark]) -> None:
         """Append them, oldest first, and the marks with the last of them."""
@@ -174,13 +165,13 @@ class _Walk:
                 self._count(arrival, outcome)
 
     def _new(self, events: Sequence[Any]) -> list[Entry | Rejected]:
-        """Those that the windows before did not hold, each once, oldest first."""
+        """Those that the window before did not hold, each once, oldest first."""
         arrivals: dict[Key, Entry | Rejected] = {}
         for event in reversed(events):
             arrival = arrival_of(event, self._workspace)
             arrivals.setdefault(_key(arrival), arrival)
-        new = [arrival for key, arrival in arrivals.items() if not any(key in before for before in self._before)]
-        self._before.append(set(arrivals))
+        new = [arrival for key, arrival in arrivals.items() if key not in self._before]
+        self._before = set(arrivals)
         return sorted(new, key=lambda arrival: (isinstance(arrival, Entry) and arrival.stamp_ms) or 0)
 
     def _append(self, arrivals: Sequence[Entry | Rejected], marks: Sequence[Mark]) -> list[Outcome]:

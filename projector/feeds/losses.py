@@ -8,7 +8,7 @@ from projector.feeds.backfill import ELSEWHERE, HOUR_MS, Backfilled
 from projector.feeds.twilio import Asked
 from projector.tables import iso
 
-HOURS_SHOWN = 48
+HOURS_SHOWN, TYPES_SHOWN = 48, 5
 
 
 def report(found: Mapping[str, Backfilled], asked: Iterable[Asked], *, dry_run: bool) -> dict[str, Any]:
@@ -47,11 +47,12 @@ def report(found: Mapping[str, Backfilled], asked: Iterable[Asked], *, dry_run: 
 
 
 def readable(report: dict[str, Any]) -> dict[str, Any]:
-    """The report for a terminal: a line for each hour, the latest hours alone."""
+    """The report for a terminal: a line for each hour; the latest hours, and what was missing most."""
     hours: dict[str, dict[str, int]] = report["missing_by_hour"]
     latest = list(hours)[-HOURS_SHOWN:]
     lines = {f"… {len(hours) - len(latest)} hours before": "(--json shows them)"} if len(hours) > len(latest) else {}
     for hour in latest:
-        types = sorted(hours[hour].items(), key=lambda each: -each[1])
-        lines[hour] = f"{sum(hours[hour].values())}: " + ", ".join(f"{event_type} {times}" for event_type, times in types)
+        types = Counter(hours[hour])
+        most = [f"{event_type} {times}" for event_type, times in types.most_common(TYPES_SHOWN)]
+        lines[hour] = f"{types.total()}: " + ", ".join(most + ["…"] * (len(types) > TYPES_SHOWN))
     return report | {"workspaces": ", ".join(report["workspaces"]), "missing_by_hour": lines}

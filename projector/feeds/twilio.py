@@ -35,9 +35,7 @@ PAGE_SIZE = 1_000  # the largest there is
 PAGES_MAX = 1_000  # of one list: an answer may name next pages without end
 BODY_MAX_BYTES = 64 * 1024 * 1024
 
-_NO_ENVIRONMENT = {
-    "TWILIO_EDGE": ""
-}  # the SDK would take a region, and so a host, from the process's; an empty one it takes for none
+_NO_ENVIRONMENT = {"TWILIO_EDGE": ""}  # else the SDK takes a region, and so a host, from the process's; {} it would not hear
 _AGAIN = frozenset({429, 500, 502, 503, 504})
 _WORDS = {
     401: "the key is not known to Twilio. Check its entry in TWILIO_API_KEYS",
@@ -158,11 +156,9 @@ class OneHost(HttpClient):  # type: ignore[misc]
                 text = self._body(response)
                 self.asked.too_many += response.status_code == 429
                 return _Answer(response.status_code, text, response.headers.get("Retry-After"), response.headers.get("Date"))
-        except requests.exceptions.SSLError as error:
-            raise TwilioRefused(
-                f"The certificate of {self._url} is not one that is trusted. Check PROJECTOR_TWILIO_URL."
-            ) from error
-        except (requests.RequestException, HTTPError, OSError):
+        except (requests.RequestException, HTTPError, OSError) as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):  # any other trouble of TLS may pass
+                raise TwilioRefused(f"The certificate of {self._url} is not trusted here. Check PROJECTOR_TWILIO_URL.") from error
             return _Answer(0, "")  # told in words when there is no time left: its own message may quote a proxy's password
 
     def _body(self, response: requests.Response) -> str:
