@@ -33,7 +33,7 @@ from tests.harness import ROOT
 from tests.mirror import KEY, served, twilio_at
 from tests.reading import reading_from
 
-TRACES = ("folded_to", "callback_count", "updated_at", "last_event_sid")  # that it was observed, whatever that said
+TRACES = ("folded_to", "callback_count", "updated_at", "last_event_sid", "observed")  # that it was observed, whatever that said
 NOT_TOLD = (
     "ignore_capacity",
     "deletion_received_at",

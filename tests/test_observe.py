@@ -26,7 +26,7 @@ from tests.given import (
 from tests.reshaping import iso
 
 SECOND = START_MS // 1000
-TRACES = {"folded_to", "callback_count", "updated_at", "last_event_sid"}  # that something was told, whatever it said
+TRACES = {"folded_to", "callback_count", "updated_at", "last_event_sid", "observed"}  # that something was told, whatever it said
 
 
 def date(at: float) -> str:
