@@ -177,4 +177,30 @@ def gaps(workspace: str | None, since: str | None, limit: int, as_json: bool) ->
     answer(found | ({"next": "projector backfill"} if found["missing"] else {}), as_json=as_json)
 
 
-COMMANDS: list[click.Command] = [consume, backfill, adopt, gaps]
+@click.command()
+@click.option("--factor", default=3.0, show_default=True, help="So many times as long as 99 of 100 of its kind.")
+@click.option("--workspace", metavar="WS…", help="One alone.")
+@click.option("--limit", default=50, show_default=True, help="So many at most.")
+@click.option("--ask", is_flag=True, help="Say what Twilio shows of each now.")
+@click.option("--json", "as_json", is_flag=True, help="JSON even on a terminal.")
+def stuck(factor: float, workspace: str | None, limit: int, ask: bool, as_json: bool) -> None:
+    """Tasks and reservations that are open far longer than their kind usually is, with the last callback of each.
+
+    Their end may have been lost, or somebody forgot them. Nothing is closed here.
+
+    Example: projector stuck --factor 5 --ask
+    """
+    from projector.access import reading
+    from projector.output import answer
+    from projector.read.stuck import stuck as open_for_long
+
+    with stores() as (log, engine), reading(engine) as connection:
+        found = open_for_long(connection, log, factor, workspace, limit)
+    if ask and found:
+        from projector.feeds.shown import shown
+
+        found = shown(config_now(), found)
+    answer({"factor": factor, "stuck": found}, as_json=as_json)
+
+
+COMMANDS: list[click.Command] = [consume, backfill, adopt, gaps, stuck]

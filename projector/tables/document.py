@@ -38,7 +38,7 @@ _GRANT = """\
     On PostgreSQL alone. Readers do not see this table: what is in it decides what they see.
     """
 _SECTIONS = {
-    "Now": [*(table.name for table in CURRENT), "worker_now", "queue_now"],
+    "Now": [*(table.name for table in CURRENT), "worker_now", "queue_now", "open_now"],
     "History": [name for name in VIEWS if name.endswith("_span")] + ["gap"],
     "By the hour and quarter": [name for name in VIEWS if not name.endswith(("_span", "_now")) and name != "gap"],
     "How far": [projection.name],

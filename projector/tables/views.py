@@ -19,6 +19,7 @@ from projector.tables.columns import BIG, SID, at, column, metadata, personal
 from projector.tables.hourly import activity_duration_hourly
 from projector.tables.intervals import queue_interval_15m
 from projector.tables.now import queue_now, worker_now
+from projector.tables.open import open_now
 
 
 class View(NamedTuple):
@@ -109,6 +110,19 @@ VIEWS: dict[str, View] = {
             column("longest_wait_ms", BIG, "How long the first of them has waited, up to the projection's event time; NULL when none waits."),
             column("oldest_task_sid", SID, "That task."),
             column("tasks_in_progress", BIG, "Tasks assigned, wrapping or being transferred whose last visit was to it."),
+        ),
+    ),
+    "open_now": View(
+        lambda _: open_now(),
+        "Tasks and reservations that are open, as of the projection's event time, and how long their kind usually is.",
+        (
+            _WORKSPACE, column("kind", sa.Text, "task or reservation."), column("sid", SID, "WT… or WR…"), column("task_sid", SID, "WT…"),
+            column("worker_sid", SID, "WK…, of a reservation."), column("status", sa.Text, "The status it is in."),
+            column("task_channel_sid", SID, "TC…"), at("started_at", "Since when."), column("event_sid", SID, "Sid of the callback that told so."),
+            column("open_ms", BIG, "For how long, up to the projection's event time."),
+            column("usual_ms", BIG, "How long 99 of 100 of its kind stayed in that status, of those of the last 30 days; NULL where fewer than 20 have."),
+            column("usual_of", BIG, "Of how many that is said."),
+            column("times_usual", sa.Double, "open_ms / usual_ms: what is far above 1 may be stuck, or its end was lost."),
         ),
     ),
     "queue_interval_15m": View(

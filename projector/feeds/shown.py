@@ -1,0 +1,34 @@
+"""What Twilio shows of something now: evidence beside what the tables say, and nothing more."""
+
+from threading import Event
+from typing import Any
+
+from projector.config import Config
+from projector.errors import TwilioRefused, TwilioUnavailable
+from projector.feeds.twilio import Twilio, open_twilio, workspaces_of
+
+Row = dict[str, Any]
+UNKNOWN = "Twilio does not know it any more"
+
+
+def shown(config: Config, rows: list[Row]) -> list[Row]:
+    """Each row of a task or reservation with `at_twilio`: its status there, and since when; or why that is not known.
+
+    Raises `Misconfigured` without credentials, `TwilioRefused` for a workspace that no key is for.
+    """
+    accounts = open_twilio(config, Event())
+    of = {sid: account for account, sid in workspaces_of(accounts, frozenset({row["workspace_sid"] for row in rows}))}
+    return [row | {"at_twilio": _shown(of[row["workspace_sid"]], row)} for row in rows]
+
+
+def _shown(twilio: Twilio, row: Row) -> str:
+    path = f"/Workspaces/{row['workspace_sid']}/Tasks/{row['task_sid']}"
+    path += f"/Reservations/{row['sid']}" if row["kind"] == "reservation" else ""
+    try:
+        record = twilio.record(path)
+    except TwilioRefused:
+        return UNKNOWN
+    except TwilioUnavailable as error:
+        return str(error)
+    status = record.get("reservation_status" if row["kind"] == "reservation" else "assignment_status")
+    return f"{status} since {record.get('date_updated')}"
