@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from twilio.http.http_client import TwilioHttpClient
 from twilio.http.response import Response
 
@@ -147,3 +148,14 @@ def test_the_version_is_told_once() -> None:
 def test_no_module_is_named_for_nothing(path: str) -> None:
     """A module is named for what it knows."""
     assert Path(path).stem not in {"utils", "helpers", "manager", "common", "base", "misc"}
+
+
+def test_the_commands_of_the_feeds_page_are_commands() -> None:
+    """Each `$ projector …` there: the command is known, and so are its options. (What they do, their own tests try.)"""
+    page = (ROOT / "docs" / "feeds.md").read_text()
+    lines = [line.removeprefix("$ projector ").split() for line in page.splitlines() if line.startswith("$ projector ")]
+    assert {line[0] for line in lines} == {"consume", "backfill", "adopt", "stuck"}
+    for line in lines:
+        done = CliRunner().invoke(commands, [*line, "--help"])
+        assert done.exit_code == 0, (line, done.output)
+    assert CliRunner().invoke(commands, ["stuck", "--factors", "5", "--help"]).exit_code != 0
