@@ -24,6 +24,7 @@ from projector.taskrouter.mention import NAMES, Mentions, mentioned, merge_all
 from projector.taskrouter.span import Span
 
 _UNTOLD = (  # columns that keep the books, or say of a span what the span itself says
+    "created_told", "ended_told", "observed",
     "folded_to", "callback_count", "timed_by_receipt_count", "updated_at", "last_event_sid", "deletion_order",
     "deletion_received_at", "first_seen_at", "n", "since", "event_sid", "worker_name",
 )  # fmt: skip
