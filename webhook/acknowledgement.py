@@ -49,14 +49,19 @@ class Acknowledgement(Response):
         return Response(body, status, headers)(environ, start_response)
 
 
+def unavailable(error: ProjectorError) -> tuple[int, list[tuple[str, str]], bytes]:
+    """What is answered while the store cannot commit; said in the log by the error's name alone."""
+    logger.warning("store_unavailable", extra={"reason": type(error.__cause__ or error).__name__})
+    return UNAVAILABLE
+
+
 def _known(heard: Outcome | Exception) -> tuple[int, list[tuple[str, str]], bytes]:
     """What is answered after this: status, headers, body."""
     if isinstance(heard, Outcome):
         OUTCOMES.labels(heard.value).inc()
         answer = STORED
     elif isinstance(heard, ProjectorError):
-        logger.warning("store_unavailable", extra={"reason": type(heard.__cause__ or heard).__name__})
-        answer = UNAVAILABLE
+        answer = unavailable(heard)
     else:
         logger.error("not_stored", exc_info=heard)
         answer = UNFORESEEN

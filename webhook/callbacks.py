@@ -15,6 +15,7 @@ from werkzeug.exceptions import BadRequest, Forbidden, RequestEntityTooLarge, Un
 from projector.log import Entry, Rejected
 from projector.log.admit import admit
 from webhook.acknowledgement import PATH, Acknowledgement
+from webhook.body import read_body
 from webhook.form import Form, TooManyFields, read_bytes, read_form
 from webhook.metrics import ANSWERS
 from webhook.signature import Signatures
@@ -30,7 +31,7 @@ def receive() -> Response:
     """One callback."""
     if request.mimetype != FORM or request.mimetype_params.get("charset", "utf-8").lower() != "utf-8":
         raise UnsupportedMediaType(f"Send {FORM} in UTF-8.")
-    return Acknowledgement(current_app.extensions["writer"], _checked(_body()))
+    return Acknowledgement(current_app.extensions["writer"], _checked(read_body(BODY_MAX_BYTES)))
 
 
 @callbacks.after_app_request
@@ -40,13 +41,6 @@ def count(response: Response) -> Response:
         return response
     ANSWERS.labels(request.url_rule.rule if request.url_rule else "none", str(response.status_code)).inc()
     return response
-
-
-def _body() -> bytes:
-    body = request.get_data(cache=False, parse_form_data=False)
-    if len(body) >= BODY_MAX_BYTES and len(body) != request.content_length:  # Werkzeug cuts a body of unsaid length off
-        raise RequestEntityTooLarge
-    return body
 
 
 def _checked(body: bytes) -> Entry | Rejected:

@@ -14,16 +14,16 @@ Twilio signs the address with its query, which holds the body's SHA-256 (`bodySH
 by the token; an element of another account is quarantined. Other products' events in the same sink are dropped, and counted.
 """
 
-import logging
-
 import msgspec
 from flask import Blueprint, Response, current_app, request
-from werkzeug.exceptions import Forbidden, RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import Forbidden, UnsupportedMediaType
 
 from projector.config import ANY_ACCOUNT
 from projector.errors import ProjectorError
 from projector.feeds.door import NOT_JSON, Door
 from projector.log import Entry, Log, Rejected
+from webhook.acknowledgement import unavailable
+from webhook.body import read_body
 from webhook.metrics import DROPPED, STREAMED
 from webhook.signature import Signatures
 
@@ -32,7 +32,6 @@ BODY_MAX_BYTES = 8 * 1024 * 1024
 JSON = ("application/json", "application/cloudevents+json", "application/cloudevents-batch+json")
 
 event_streams = Blueprint("event_streams", __name__)
-logger = logging.getLogger(__name__)
 
 
 @event_streams.post("/event-streams")
@@ -40,17 +39,14 @@ def receive() -> Response:
     """One batch."""
     if request.mimetype not in JSON:
         raise UnsupportedMediaType("Send application/json.")
-    request.max_content_length = BODY_MAX_BYTES
-    body = request.get_data(cache=False)
-    if len(body) >= BODY_MAX_BYTES and len(body) != request.content_length:  # Werkzeug cuts a body of unsaid length off
-        raise RequestEntityTooLarge
+    body = read_body(BODY_MAX_BYTES)
     arrivals = _arrivals(body, _signers(body))
     log: Log = current_app.extensions["log"]
     try:
         outcomes = log.append(arrivals) if arrivals else []
     except ProjectorError as error:
-        logger.warning("store_unavailable", extra={"reason": type(error.__cause__ or error).__name__})
-        return Response("Not stored. Try again.\n", 503, {"Retry-After": "2"}, mimetype="text/plain")
+        status, headers, words = unavailable(error)
+        return Response(words, status, headers)
     for outcome in outcomes:
         STREAMED.labels(outcome.value).inc()
     return Response(status=200, mimetype="application/json")

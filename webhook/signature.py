@@ -39,21 +39,19 @@ class Signatures:
         """The same for a form that is not UTF-8, which Twilio's validator cannot take: the signature over its bytes."""
         signed = b"".join(name + value for name, value in sorted(set(pairs)))
         tokens = self._tokens.get(account_sid) or self._tokens.get(ANY_ACCOUNT, ())
-        given = signature.encode("utf-8", "replace")
-        digests = (hmac.digest(token.encode(), url + signed, "sha1") for token in tokens for url in self._spellings)
-        return any(hmac.compare_digest(base64.b64encode(digest), given) for digest in digests)
+        return _is_signed(tokens, [url + signed for url in self._spellings], signature)
 
     def signers(self, query: bytes, body: bytes, signature: str) -> frozenset[str]:
         """The accounts (`ANY_ACCOUNT` for a bare token) whose token signed this address with this query, which has to hold the body's hash."""
         hashes = parse_qs(query.decode("latin-1")).get("bodySHA256", [])
         if len(hashes) != 1 or not hmac.compare_digest(hashes[0].encode(), hashlib.sha256(body).hexdigest().encode()):
             return frozenset()
-        given = signature.encode("utf-8", "replace")
         signed = [spelling.partition(b"?")[0] + b"?" + query for spelling in self._spellings]
-        return frozenset(
-            account
-            for account, tokens in self._tokens.items()
-            for token in tokens
-            for url in signed
-            if hmac.compare_digest(base64.b64encode(hmac.digest(token.encode(), url, "sha1")), given)
-        )
+        return frozenset(account for account, tokens in self._tokens.items() if _is_signed(tokens, signed, signature))
+
+
+def _is_signed(tokens: Iterable[str], texts: Sequence[bytes], signature: str) -> bool:
+    """Whether one of the tokens signed one of these texts, which are one text in its spellings."""
+    given = signature.encode("utf-8", "replace")
+    digests = (hmac.digest(token.encode(), text, "sha1") for token in tokens for text in texts)
+    return any(hmac.compare_digest(base64.b64encode(digest), given) for digest in digests)
