@@ -10,13 +10,15 @@ from projector.errors import Misconfigured, ProjectorError, Unanswerable
 from projector.opening import check_migrated, check_start, config_now, stores, tend_parent
 from projector.output import progress_bar, say
 
+_asked_of = click.option(
+    "--workspace", metavar="WS…", help="One alone; by default those of PROJECTOR_WORKSPACES, else all there are keys for."
+)
+
 
 @click.command()
 @click.option("--since", metavar="TIME", help="From when on; by default 30 days ago, which is all that Twilio keeps.")
 @click.option("--until", metavar="TIME", help="Up to when; by default now.")
-@click.option(
-    "--workspace", metavar="WS…", help="One alone; by default those of PROJECTOR_WORKSPACES, else all there are keys for."
-)
+@_asked_of
 @click.option("--dry-run", is_flag=True, help="Say what is missing and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="JSON even on a terminal.")
 def backfill(since: str | None, until: str | None, workspace: str | None, dry_run: bool, as_json: bool) -> None:
@@ -65,9 +67,7 @@ def backfill(since: str | None, until: str | None, workspace: str | None, dry_ru
 
 
 @click.command()
-@click.option(
-    "--workspace", metavar="WS…", help="One alone; by default those of PROJECTOR_WORKSPACES, else all there are keys for."
-)
+@_asked_of
 @click.option("--dry-run", is_flag=True, help="Say what would be new and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="JSON even on a terminal.")
 def adopt(workspace: str | None, dry_run: bool, as_json: bool) -> None:

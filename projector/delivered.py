@@ -85,8 +85,9 @@ def told_twice(log: Log, since_ms: int, until_ms: int) -> list[tuple[str, ...]]:
     twins: list[tuple[str, ...]] = []
     for positions in log.told_twice(since_ms, until_ms, TWINS_MAX):
         rows = [log.read(position - 1, 1)[0] for position in positions]
-        brought = log.brought_by([row.originator_id for row in rows])
         callbacks = {row.originator_id: read(row.state, row.originator_id) for row in rows}
+        seen = log.seen_via(list(callbacks))
+        brought = {origin: {callback.source} | seen.get(origin, set()) for origin, callback in callbacks.items()}
         for one, other in combinations(callbacks, 2):
             if not brought[one] & brought[other] and _same(callbacks[one].fields, callbacks[other].fields):
                 twins.append((callbacks[one].identity, callbacks[other].identity))

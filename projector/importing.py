@@ -126,12 +126,15 @@ def _read(line: bytes, keep_receipts: bool) -> tuple[dict[str, str], str, int | 
     except msgspec.ValidationError:
         if b'"parameters"' not in line and b'"payload"' not in line and b'"event_data"' not in line:
             raise
-    document = _any.decode(line)
-    if "event_data" in document:
-        return from_events_api(document), "import", None
-    if "parameters" not in document:
+    try:
+        exported = _exported.decode(line)
+    except msgspec.ValidationError:
+        document = _any.decode(line)
+        if "event_data" in document:
+            return from_events_api(document), "import", None
+        if "parameters" in document:
+            raise
         return from_event_streams(document), "import", None
-    exported = _exported.decode(line)
     if keep_receipts and exported.source in FEEDS:
         return exported.parameters, exported.source, exported.recorded_at
     return exported.parameters, "import", None

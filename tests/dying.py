@@ -33,6 +33,6 @@ def dying(append: Any, number: int, moment: str) -> Any:
 if __name__ == "__main__":
     _, number, moment, *arguments = sys.argv
     for log in (SQLiteLog, PostgresLog):
-        log.append = dying(log.append, int(number), moment)  # type: ignore[method-assign]
+        log.append = dying(log.append, int(number), moment)  # type: ignore[method-assign]  # to end in the middle of it
     sys.argv = ["projector", *arguments]
     main()

@@ -169,7 +169,7 @@ class MemoryLog:
     def told_twice(self, since_ms: int, until_ms: int, limit: int) -> list[list[int]]:
         raise NotImplementedError
 
-    def brought_by(self, originator_ids: Sequence[str]) -> dict[str, set[str]]:
+    def seen_via(self, originator_ids: Sequence[str]) -> dict[str, set[str]]:
         raise NotImplementedError
 
     def intake(self) -> dict[str, int]:

@@ -198,7 +198,7 @@ class Unhurried(threading.Event):
 def test_what_changes_just_now_is_asked_for_again(times: int, stored: int, restless: int) -> None:
     """Until it was left alone for a second, a few times; what never is, is left to its callbacks, and said."""
     log = MemoryLog()
-    adopted = adopt(log, Restless(times), WORKSPACE, Unhurried())  # type: ignore[arg-type]
+    adopted = adopt(log, Restless(times), WORKSPACE, Unhurried())  # type: ignore[arg-type]  # as much of a Twilio as adopting asks
     assert (log.end(), adopted.restless) == (stored, restless)
 
 

@@ -314,10 +314,10 @@ def test_a_second_of_many_pages_is_read_when_all_of_it_is_stored(fake: FakeTwili
             raise StoreUnavailable("gone")
         return append(arrivals, marks)
 
-    log.append = breaking  # type: ignore[method-assign]
+    log.append = breaking  # type: ignore[method-assign]  # goes away
     with pytest.raises(StoreUnavailable):
         filling(log, fake, stop=stop)
-    log.append = append  # type: ignore[method-assign]
+    log.append = append  # type: ignore[method-assign]  # and is back
     assert filling(log, fake).appended == 1500
 
 

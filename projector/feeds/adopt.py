@@ -16,8 +16,9 @@ from projector.errors import TwilioRefused
 from projector.feeds.observe import Resource, observations, settled, sid_of
 from projector.feeds.shape import Unreadable
 from projector.feeds.twilio import Twilio
-from projector.log import Entry, Log, Outcome, Rejected
+from projector.log import Entry, Log, Rejected
 from projector.log.admit import admit
+from projector.log.entry import foreseen
 
 LIVE = "pending,reserved,assigned,wrapping"
 BATCH = 500
@@ -137,16 +138,5 @@ def _settled(twilio: Twilio, listed: Iterator[Listed], adopted: Adopted, stop: E
 
 
 def _take(log: Log, batch: list[Entry | Rejected], adopted: Adopted, *, is_dry: bool) -> None:
-    if not batch:
-        return
-    if is_dry:
-        held = log.holds([each.originator_id for each in batch if isinstance(each, Entry)])
-        adopted.outcomes.update(_would_be(each, held).value for each in batch)
-    else:
-        adopted.outcomes.update(outcome.value for outcome in log.append(batch))
-
-
-def _would_be(arrival: Entry | Rejected, held: set[str]) -> Outcome:
-    if isinstance(arrival, Rejected):
-        return Outcome.QUARANTINED
-    return Outcome.DUPLICATE if arrival.originator_id in held else Outcome.STORED
+    if batch:
+        adopted.outcomes.update(outcome.value for outcome in (foreseen(log, batch) if is_dry else log.append(batch)))

@@ -17,11 +17,13 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from projector.delivered import HOUR_MS
 from projector.errors import StoreUnavailable
 from projector.feeds.shape import Unreadable, from_events_api
 from projector.feeds.twilio import PAGE_SIZE, Twilio
 from projector.log import Entry, Log, Mark, Outcome, Rejected
 from projector.log.admit import admit
+from projector.log.entry import foreseen
 
 FEED = "events-api"
 KEPT_SECONDS = 30 * 86_400  # Twilio keeps events 30 days; what is older it may show with its attributes blacked out
@@ -32,7 +34,6 @@ ENOUGH = PAGE_SIZE // 2  # events of a window that is as wide as it should be
 OVERLAP_SECONDS = 1
 STORE_PATIENCE_SECONDS = 60.0
 CELLS_MAX = 10_000  # hours × types that are told apart; 30 days have 720 hours
-HOUR_MS = 3_600_000
 ELSEWHERE = (-1, "")  # where the rest is counted
 
 Key: TypeAlias = tuple[str, int]  # of an arrival: who it is, and what it says
@@ -160,7 +161,7 @@ class _Walk:
         self.found.read += len(arrivals)
         for start in range(0, max(1, len(arrivals)), PAGE_SIZE):
             some, is_last = arrivals[start : start + PAGE_SIZE], start + PAGE_SIZE >= len(arrivals)
-            outcomes = self._foreseen(some) if self._dry_run else self._append(some, marks if is_last else ())
+            outcomes = foreseen(self._log, some) if self._dry_run else self._append(some, marks if is_last else ())
             for arrival, outcome in zip(some, outcomes, strict=True):
                 self._count(arrival, outcome)
 
@@ -183,16 +184,6 @@ class _Walk:
             except StoreUnavailable:
                 if time.monotonic() > deadline or self.stop.wait(0.5):
                     raise
-
-    def _foreseen(self, arrivals: Sequence[Entry | Rejected]) -> list[Outcome]:
-        """What would become of them, as far as their Sids tell."""
-        held = self._log.holds([arrival.originator_id for arrival in arrivals if isinstance(arrival, Entry)])
-        return [
-            Outcome.QUARANTINED if isinstance(arrival, Rejected)
-            else Outcome.DUPLICATE if arrival.originator_id in held
-            else Outcome.STORED
-            for arrival in arrivals
-        ]  # fmt: skip
 
     def _count(self, arrival: Entry | Rejected, outcome: Outcome) -> None:
         found = self.found

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from projector.feeds.backfill import ELSEWHERE, HOUR_MS, Backfilled
+from projector.delivered import HOUR_MS
+from projector.feeds.backfill import ELSEWHERE, Backfilled
 from projector.feeds.twilio import Asked
 from projector.tables import iso
 

@@ -10,14 +10,13 @@ Its Sid is `OB` and a hash of the resource, that time and what is shown: the sam
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from projector.feeds.shape import Unreadable
+from projector.read.when import iso_ms
 
 Resource = Mapping[str, Any]
-Shown = dict[str, Any]  # parameter → what is shown; None: nothing
 
 
 def observations(kind: str, resource: Resource) -> Iterator[dict[str, str]]:
@@ -27,7 +26,7 @@ def observations(kind: str, resource: Resource) -> Iterator[dict[str, str]]:
         stamp = _seconds(resource.get(dated_by)) or _seconds(resource.get("date_updated"))
         if sid is None or not isinstance(workspace, str) or stamp is None:
             raise Unreadable(f"the {kind} has no sid or no {dated_by}")
-        told = {name: text for name, value in shown(resource).items() if (text := _text(value)) is not None}
+        told = {name: text for name, field in shown.items() if (text := _shown(resource, field)) is not None}
         parameters = {
             "EventType": event_type, "AccountSid": str(resource.get("account_sid") or ""), "WorkspaceSid": workspace,
             "ResourceSid": sid, "Timestamp": str(stamp), "TimestampMs": str(stamp * 1000 + 999),
@@ -47,117 +46,92 @@ def settled(kind: str, resource: Resource, asked_seconds: int) -> bool:
     return all(date is None or date < asked_seconds for date in dates)
 
 
-def _workspace(resource: Resource) -> Shown:
-    return {"WorkspaceName": resource.get("friendly_name")}
-
-
-def _activity(resource: Resource) -> Shown:
-    return {
-        "ActivitySid": resource["sid"],
-        "ActivityName": resource.get("friendly_name"),
-        "ActivityAvailable": resource.get("available"),
-    }
-
-
-def _task_channel(resource: Resource) -> Shown:
-    return {
-        "TaskChannelSid": resource["sid"],
-        "TaskChannelUniqueName": resource.get("unique_name"),
-        "TaskChannelName": resource.get("friendly_name"),
-        "TaskChannelOptimizedRouting": resource.get("channel_optimized_routing"),
-    }
-
-
-def _task_queue(resource: Resource) -> Shown:
-    return {
-        "TaskQueueSid": resource["sid"],
-        "TaskQueueName": resource.get("friendly_name"),
-        "TaskQueueTargetExpression": resource.get("target_workers"),
-    }
-
-
-def _workflow(resource: Resource) -> Shown:
-    return {"WorkflowSid": resource["sid"], "WorkflowName": resource.get("friendly_name")}
-
-
-def _worker(resource: Resource) -> Shown:
-    return {
-        "WorkerSid": resource["sid"],
-        "WorkerName": resource.get("friendly_name"),
-        "WorkerAttributes": resource.get("attributes"),
-        "DateCreated": _milliseconds(resource.get("date_created")),
-    }
-
-
-def _worker_activity(resource: Resource) -> Shown:
-    return {
-        "WorkerSid": resource["sid"],
-        "WorkerName": resource.get("friendly_name"),
-        "WorkerActivitySid": resource.get("activity_sid"),
-        "WorkerActivityName": resource.get("activity_name"),
-    }
-
-
-def _worker_channel(resource: Resource) -> Shown:
-    return {
-        "WorkerSid": resource.get("worker_sid"),
-        "TaskChannelSid": resource.get("task_channel_sid"),
-        "TaskChannelUniqueName": resource.get("task_channel_unique_name"),
-        "WorkerChannelAvailable": resource.get("available"),
-        "WorkerChannelConfiguredCapacity": resource.get("configured_capacity"),
-    }
-
-
-def _task(resource: Resource) -> Shown:
-    return {
-        "TaskSid": resource["sid"],
-        "TaskAttributes": resource.get("attributes"),
-        "TaskPriority": resource.get("priority"),
-        "TaskAssignmentStatus": resource.get("assignment_status"),
-        "TaskChannelSid": resource.get("task_channel_sid"),
-        "TaskChannelUniqueName": resource.get("task_channel_unique_name"),
-        "TaskQueueSid": resource.get("task_queue_sid"),
-        "TaskQueueName": resource.get("task_queue_friendly_name"),
-        "WorkflowSid": resource.get("workflow_sid"),
-        "WorkflowName": resource.get("workflow_friendly_name"),
-        "Reason": resource.get("reason") or None,
-        "TaskDateCreated": _milliseconds(resource.get("date_created")),
-        "TaskQueueEnteredDate": _milliseconds(resource.get("task_queue_entered_date")),
-        "TaskIgnoreCapacity": resource.get("ignore_capacity"),
-    }
-
-
-def _reservation(resource: Resource) -> Shown:
-    """Not its task's queue: that may be another by now than the one it was offered out of."""
-    return {
-        "ReservationSid": resource["sid"],
-        "ReservationStatus": resource.get("reservation_status"),
-        "TaskSid": resource.get("task_sid"),
-        "WorkerSid": resource.get("worker_sid"),
-        "WorkerName": resource.get("worker_name"),
-        "DateCreated": _milliseconds(resource.get("date_created")),
-        # Its task's (`adopt`), of which they do not change:
-        "TaskChannelSid": resource.get("task_channel_sid"),
-        "TaskChannelUniqueName": resource.get("task_channel_unique_name"),
-        "TaskIgnoreCapacity": resource.get("ignore_capacity"),
-    }
-
-
-# A kind of resource → the observations it makes: event type, the date of what is shown, what is shown.
-KINDS: dict[str, tuple[tuple[str, str, Callable[[Resource], Shown]], ...]] = {
-    "workspace": (("workspace.observed", "date_updated", _workspace),),
-    "activity": (("activity.observed", "date_updated", _activity),),
-    "task channel": (("task-channel.observed", "date_updated", _task_channel),),
-    "task queue": (("task-queue.observed", "date_updated", _task_queue),),
-    "workflow": (("workflow.observed", "date_updated", _workflow),),
-    "worker": (
-        ("worker.observed", "date_updated", _worker),
-        ("worker.activity.observed", "date_status_changed", _worker_activity),
+_WORKER = {"WorkerSid": "sid", "WorkerName": "friendly_name"}
+_TASK_CHANNEL = {"TaskChannelSid": "task_channel_sid", "TaskChannelUniqueName": "task_channel_unique_name"}
+# A kind of resource → the observations it makes: event type, the date of what is shown, what is shown: parameter → the resource's field.
+KINDS: dict[str, tuple[tuple[str, str, Mapping[str, str]], ...]] = {
+    "workspace": (("workspace.observed", "date_updated", {"WorkspaceName": "friendly_name"}),),
+    "activity": (
+        (
+            "activity.observed", "date_updated",
+            {"ActivitySid": "sid", "ActivityName": "friendly_name", "ActivityAvailable": "available"},
+        ),
     ),
-    "worker channel": (("worker.channel.observed", "date_updated", _worker_channel),),
-    "task": (("task.observed", "date_updated", _task),),
-    "reservation": (("reservation.observed", "date_updated", _reservation),),
-}
+    "task channel": (
+        (
+            "task-channel.observed", "date_updated",
+            {
+                "TaskChannelSid": "sid", "TaskChannelUniqueName": "unique_name", "TaskChannelName": "friendly_name",
+                "TaskChannelOptimizedRouting": "channel_optimized_routing",
+            },
+        ),
+    ),
+    "task queue": (
+        (
+            "task-queue.observed", "date_updated",
+            {"TaskQueueSid": "sid", "TaskQueueName": "friendly_name", "TaskQueueTargetExpression": "target_workers"},
+        ),
+    ),
+    "workflow": (("workflow.observed", "date_updated", {"WorkflowSid": "sid", "WorkflowName": "friendly_name"}),),
+    "worker": (
+        ("worker.observed", "date_updated", _WORKER | {"WorkerAttributes": "attributes", "DateCreated": "date_created"}),
+        (
+            "worker.activity.observed", "date_status_changed",
+            _WORKER | {"WorkerActivitySid": "activity_sid", "WorkerActivityName": "activity_name"},
+        ),
+    ),
+    "worker channel": (
+        (
+            "worker.channel.observed", "date_updated",
+            _TASK_CHANNEL
+            | {
+                "WorkerSid": "worker_sid", "WorkerChannelAvailable": "available",
+                "WorkerChannelConfiguredCapacity": "configured_capacity",
+            },
+        ),
+    ),
+    "task": (
+        (
+            "task.observed", "date_updated",
+            _TASK_CHANNEL
+            | {
+                "TaskSid": "sid", "TaskAttributes": "attributes", "TaskPriority": "priority", "TaskAssignmentStatus": "assignment_status",
+                "TaskQueueSid": "task_queue_sid", "TaskQueueName": "task_queue_friendly_name", "WorkflowSid": "workflow_sid",
+                "WorkflowName": "workflow_friendly_name", "Reason": "reason", "TaskDateCreated": "date_created",
+                "TaskQueueEnteredDate": "task_queue_entered_date", "TaskIgnoreCapacity": "ignore_capacity",
+            },
+        ),
+    ),
+    # Not its task's queue: that may be another by now than the one it was offered out of. Its channel and whether it takes capacity are its
+    # task's (`adopt`), and do not change.
+    "reservation": (
+        (
+            "reservation.observed", "date_updated",
+            _TASK_CHANNEL
+            | {
+                "ReservationSid": "sid", "ReservationStatus": "reservation_status", "TaskSid": "task_sid", "WorkerSid": "worker_sid",
+                "WorkerName": "worker_name", "DateCreated": "date_created", "TaskIgnoreCapacity": "ignore_capacity",
+            },
+        ),
+    ),
+}  # fmt: skip
+_DATES = ("date_created", "task_queue_entered_date")  # shown in epoch milliseconds
+
+
+def _shown(resource: Resource, field: str) -> str | None:
+    """What a field shows, as a text; None: nothing. A reason that is empty is none."""
+    match resource.get(field):
+        case date if field in _DATES:
+            seconds = _seconds(date)
+            return None if seconds is None else str(seconds * 1000)
+        case "" if field == "reason":
+            return None
+        case bool() as value:
+            return "true" if value else "false"
+        case str() | int() as value:
+            return str(value)
+        case _:
+            return None
 
 
 def _identity(parameters: Mapping[str, str]) -> str:
@@ -165,27 +139,11 @@ def _identity(parameters: Mapping[str, str]) -> str:
     return "OB" + hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def _text(value: Any) -> str | None:
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case str() | int():
-            return str(value)
-        case _:
-            return None
-
-
 def _seconds(date: Any) -> int | None:
     """A date of Twilio's (`2026-02-02T02:40:01Z`) in epoch seconds; None when it is none."""
     if not isinstance(date, str):
         return None
     try:
-        moment = datetime.fromisoformat(date)
+        return iso_ms(date) // 1000
     except ValueError:
         return None
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
-
-
-def _milliseconds(date: Any) -> int | None:
-    seconds = _seconds(date)
-    return None if seconds is None else seconds * 1000

@@ -14,12 +14,12 @@ release has never heard of are mapped by the same rule.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from projector.errors import ProjectorError
+from projector.read.when import iso_ms
 
 CLOUD_TYPE = "com.twilio.taskrouter."
 _NAMES = {"eventtype": "EventType", "task_add_on_attributes": "TaskAddons"}
@@ -126,9 +126,6 @@ def _moment(value: Any) -> str | None:
     if text is None or text[4:5] != "-":
         return text
     try:
-        moment = datetime.fromisoformat(text)
+        return str(iso_ms(text))
     except ValueError:
         return text
-    epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - epoch
-    return str((since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000)

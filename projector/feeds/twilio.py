@@ -71,7 +71,7 @@ class _Answer(NamedTuple):
     date: str | None = None
 
 
-class OneHost(HttpClient):  # type: ignore[misc]
+class OneHost(HttpClient):  # type: ignore[misc]  # twilio ships no types
     """The SDK's requests, all to one host. Raises `TwilioUnavailable` and `TwilioRefused`; never answers anything but 200."""
 
     def __init__(
@@ -187,7 +187,7 @@ class OneHost(HttpClient):  # type: ignore[misc]
         return TwilioRefused(f"{self._trouble(answer)} for account {self._account}: {words}.")
 
 
-class _Raw(Page):  # type: ignore[misc]
+class _Raw(Page):  # type: ignore[misc]  # likewise
     """The SDK's page, its records as they came."""
 
     def get_instance(self, payload: Any) -> Any:

@@ -184,8 +184,8 @@ class Log(Protocol):
     def told_twice(self, since_ms: int, until_ms: int, limit: int) -> list[list[int]]:
         """The positions of callbacks of one unit, type and millisecond that more than one feed brought under several Sids: sets of them."""
 
-    def brought_by(self, originator_ids: Sequence[str]) -> dict[str, set[str]]:
-        """The feeds that brought each of these that are stored: the one it is stored from, and those that Twilio sends and that came later."""
+    def seen_via(self, originator_ids: Sequence[str]) -> dict[str, set[str]]:
+        """By which other feeds that Twilio sends each of these was seen, where it was, than the one it is stored from."""
 
     def intake(self) -> dict[str, int]:
         """How many arrivals were duplicates, conflicts and quarantined, since the log began."""
@@ -199,6 +199,17 @@ class Seen(NamedTuple):
 
     source: str
     originator_id: str
+
+
+def foreseen(log: Log, arrivals: Sequence[Entry | Rejected]) -> list[Outcome]:
+    """What would become of these, as far as their Sids tell, for who writes nothing: a conflict shows as a duplicate."""
+    held = log.holds([arrival.originator_id for arrival in arrivals if isinstance(arrival, Entry)])
+    return [
+        Outcome.QUARANTINED if isinstance(arrival, Rejected)
+        else Outcome.DUPLICATE if arrival.originator_id in held
+        else Outcome.STORED
+        for arrival in arrivals
+    ]  # fmt: skip
 
 
 class Decision(NamedTuple):
@@ -259,15 +270,6 @@ def _same(known: _Known, arrival: Entry) -> bool:
 
 class _Receipt(Struct, frozen=True):
     recorded_at: int
-
-
-class _Source(Struct, frozen=True):
-    source: str
-
-
-def source_of(state: bytes) -> str:
-    """The feed that a stored document came by."""
-    return msgspec.json.decode(state, type=_Source).source
 
 
 def recorded_ms(state: bytes) -> int:

@@ -5,6 +5,7 @@ for and make wait. A transaction-scoped advisory lock gives the same law (positi
 that pages by position never passes a gap that fills later) without that. All writers take it, library calls included.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -32,7 +33,6 @@ from projector.log.entry import (
     Timed,
     Units,
     decide,
-    source_of,
 )
 from projector.log.schema import SCHEMA
 from projector.taskrouter.text import LATEST_MS
@@ -283,13 +283,12 @@ class PostgresLog(PostgresApplicationRecorder):
         """See `Log.told_twice`."""
         return [positions for (positions,) in self._rows(self._told_twice, (since_ms, until_ms, limit))]
 
-    def brought_by(self, originator_ids: Sequence[str]) -> dict[str, set[str]]:
-        """See `Log.brought_by`."""
-        wanted = (list(originator_ids),)
-        brought = {originator_id: {source_of(state)} for originator_id, state in self._rows(self._stored, wanted)}
-        for originator_id, source in self._rows(self._seen_via, wanted):
-            brought[originator_id].add(source)
-        return brought
+    def seen_via(self, originator_ids: Sequence[str]) -> dict[str, set[str]]:
+        """See `Log.seen_via`."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for originator_id, source in self._rows(self._seen_via, (list(originator_ids),)):
+            found[originator_id].add(source)
+        return found
 
     def intake(self) -> dict[str, int]:
         """See `Log.intake`."""

@@ -6,6 +6,7 @@ disk when it returns. `BEGIN IMMEDIATE`, because a reader that becomes a writer 
 
 import sqlite3
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -29,7 +30,6 @@ from projector.log.entry import (
     Units,
     decide,
     rows,
-    source_of,
 )
 from projector.taskrouter.text import LATEST_MS
 
@@ -207,13 +207,12 @@ class SQLiteLog(SQLiteApplicationRecorder):
         found = self._select(_TOLD_TWICE, (since_ms, until_ms, limit))
         return [sorted(msgspec.json.decode(row["positions"])) for row in found]
 
-    def brought_by(self, originator_ids: Sequence[str]) -> dict[str, set[str]]:
-        """See `Log.brought_by`."""
-        wanted = (msgspec.json.encode(list(originator_ids)).decode(),)
-        brought = {row["originator_id"]: {source_of(row["state"])} for row in self._select(_STORED, wanted)}
-        for row in self._select(_SEEN_VIA, wanted):
-            brought[row["originator_id"]].add(row["source"])
-        return brought
+    def seen_via(self, originator_ids: Sequence[str]) -> dict[str, set[str]]:
+        """See `Log.seen_via`."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for row in self._select(_SEEN_VIA, (msgspec.json.encode(list(originator_ids)).decode(),)):
+            found[row["originator_id"]].add(row["source"])
+        return found
 
     def intake(self) -> dict[str, int]:
         """See `Log.intake`."""

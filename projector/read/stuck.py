@@ -10,8 +10,6 @@ from projector.tables.views import view
 from projector.taskrouter.callback import Unit
 from projector.taskrouter.text import LATEST_MS
 
-FACTOR = 3.0
-
 
 def stuck(connection: sa.Connection, log: Log, factor: float, workspace_sid: str | None, limit: int) -> list[Row]:
     """Open for more than `factor` times as long as 99 of 100 of its kind: the longest by that first, each with the last callback of its task."""

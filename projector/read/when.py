@@ -13,7 +13,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def moment(text: str) -> int:
     """ISO 8601 (without a zone: UTC) or epoch milliseconds, as epoch milliseconds. Raises `Unanswerable`."""
     try:
-        ms = int(text) if text.strip().isdecimal() else _iso_ms(text)
+        ms = int(text) if text.strip().isdecimal() else iso_ms(text.strip())
     except (ValueError, OverflowError):
         ms = None
     if ms is None or not EARLIEST_MS <= ms <= LATEST_MS:
@@ -23,9 +23,10 @@ def moment(text: str) -> int:
     return ms
 
 
-def _iso_ms(text: str) -> int:
-    told = datetime.fromisoformat(text.strip())
-    return (told if told.tzinfo else told.replace(tzinfo=UTC)).astimezone(UTC).__sub__(_EPOCH) // timedelta(milliseconds=1)
+def iso_ms(text: str) -> int:
+    """ISO 8601 (without a zone: UTC) as epoch milliseconds. Raises `ValueError`."""
+    told = datetime.fromisoformat(text)
+    return ((told if told.tzinfo else told.replace(tzinfo=UTC)) - _EPOCH) // timedelta(milliseconds=1)
 
 
 def position_at(log: Log, known_ms: int) -> int:

@@ -54,7 +54,7 @@ OFFER_ENDED = sa.and_(
 )
 
 
-def gap() -> sa.Select[Any]:
+def gap() -> sa.CompoundSelect[Any]:
     """Every gap, and every hint."""
     g = gap_told.c
     told = sa.select(
@@ -82,7 +82,7 @@ def gap() -> sa.Select[Any]:
         .where(_W.folded_to != "", _W.created_at.is_(None))
     ]  # fmt: skip
     hints += [_mentioned(table) for table in (worker, activity, task_queue, workflow, task_channel)]
-    return sa.union_all(told, *tasks, *offers, *hints)  # type: ignore[return-value]
+    return sa.union_all(told, *tasks, *offers, *hints)
 
 
 def _row(

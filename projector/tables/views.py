@@ -25,7 +25,7 @@ from projector.tables.open import open_now
 class View(NamedTuple):
     """A view's select on a database, what it is, and what its columns are, those of its `_past` table apart."""
 
-    select: Callable[[str], sa.Select[Any]]
+    select: Callable[[str], sa.SelectBase]
     comment: str
     told: Sequence[sa.Column[Any]] = ()
 
