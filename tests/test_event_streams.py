@@ -159,6 +159,16 @@ def test_what_is_not_signed_is_refused(quick: Webhook, how: dict[str, Any]) -> N
     assert "PROJECTOR_EVENT_STREAMS_URL" in answer.text
 
 
+@pytest.mark.parametrize("more", ["", "&x=2", "&bodySHA256="])
+def test_the_whole_query_is_signed(quick: Webhook, more: str) -> None:
+    """What is changed behind the hash, or left out, shows as well."""
+    query = query_for(batch(*STORY))
+    said = signed_headers(query + "&x=1")
+    answer = quick.app.test_client().post(f"/event-streams?{query}{more}", data=batch(*STORY), headers=said)
+    assert (answer.status_code, quick.stored()) == (403, [])
+    assert post(quick, batch(*STORY), query=query + "&x=1").status_code == 200
+
+
 def test_the_port_may_be_in_what_was_signed(quick: Webhook) -> None:
     """As Twilio's own validator has it."""
     assert post(quick, batch(*STORY), url="https://example.test:443/event-streams").status_code == 200
@@ -343,15 +353,22 @@ def test_a_batch_that_there_is_no_room_for_is_refused_whole(monkeypatch: pytest.
         assert len(webhook.stored()) == 2 + len(STORY)
 
 
+class SecondGate(Gate):
+    """A gate that the first append passes."""
+
+    def append(self, arrivals: Any, marks: Any = ()) -> list[Outcome]:
+        return super().append(arrivals) if self.end() else MemoryLog.append(self, arrivals)
+
+
 def test_no_thread_is_held_while_a_batch_waits_for_its_commits(monkeypatch: pytest.MonkeyPatch) -> None:
     """The application returns at once; one answer comes, when the last of its transactions is done."""
     monkeypatch.setattr(writer, "BATCH_MAX", 4)
-    gate = Gate()
+    gate = SecondGate()
     with posting_to(log=gate, event_streams_url=SINK) as webhook:
         body, answers = batch(*STORY), []
         assert called(webhook, body, answers) is LATER
         assert gate.entered.wait(30)
-        assert answers == []
+        assert (answers, gate.end() > 0) == ([], True)
         gate.release.set()
         until(lambda: answers)
         assert (answers, len(webhook.stored())) == ([(200, [("content-type", "application/json")], b"")], len(STORY))
