@@ -173,18 +173,20 @@ def export() -> None:
 
 
 @commands.command()
+@click.option("--brief", is_flag=True, help="Positions and lag alone, for a health check: nothing is counted for it.")
 @click.option("--json", "as_json", is_flag=True, help="JSON even on a terminal.")
-def status(as_json: bool) -> None:
+def status(brief: bool, as_json: bool) -> None:
     """Positions, lag, and what was counted. Exit status 1 when units could not be folded.
 
     Example: projector status --json
     """
-    from projector.status import status as ask
+    from projector.status import progress
+    from projector.status import status as everything
 
     with stores() as (log, engine):
-        standing = ask(log, engine, time.time_ns() // 1_000_000)
+        standing = (progress if brief else everything)(log, engine, time.time_ns() // 1_000_000)
     say(standing, as_json=as_json)
-    sys.exit(1 if standing["incomplete"] else 0)
+    sys.exit(1 if standing["incomplete_units"] else 0)
 
 
 @commands.command("at")

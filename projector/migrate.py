@@ -41,7 +41,10 @@ def migrate(url: URL, revision: str = "head") -> str | None:
 
 def _bring(connection: sa.Connection, revision: str) -> str | None:
     if connection.dialect.name == "postgresql":
+        # Whoever comes second waits for as long as the first one works, which may be long on a large log; the rest has its usual patience.
+        connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
+        connection.execute(sa.text("SET LOCAL lock_timeout TO DEFAULT"))
     alembic = alembic_config()
     alembic.attributes["connection"] = connection
     current = current_revision(connection)

@@ -50,6 +50,9 @@ def test_status_says_how_things_stand(url: sa.URL) -> None:
     assert standing["event_types"] == {"task.created": 1}
     assert standing["unknown_event_types"] == {"task.teleported": 1}
     assert (standing["duplicates"], standing["incomplete"]) == (1, {})
+    brief = json.loads(run("status", "--brief", "--json", PROJECTOR_DATABASE_URL=text_url(url)).stdout)
+    assert brief.keys() < standing.keys()
+    assert (brief["log_position"], brief["projected_position"], "event_types" in brief) == (3, 2, False)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from contextlib import closing
@@ -17,7 +18,7 @@ from projector.access import reading, writing
 from projector.database import disposing, open_engine
 from projector.errors import NotMigrated, NotRebuilt, ProjectorError
 from projector.log import open_log, schema
-from projector.migrate import alembic_config, migrate, migration_engine
+from projector.migrate import LOCK, alembic_config, migrate, migration_engine
 from projector.read.moment import at
 from projector.rebuild import rebuild
 from projector.revision import REVISION, check_migrated
@@ -112,6 +113,20 @@ def test_a_log_with_callbacks_is_never_dropped(url: sa.URL) -> None:
         migrate(url, "base")
     assert log.end() == 1
     log.close()
+
+
+def test_a_migration_waits_for_another_however_long_it_takes(databases: Databases) -> None:
+    """Longer than a statement waits for a lock elsewhere (3 s): on a large log the first one has much to do."""
+    url = databases.new("postgresql", migrated=False)
+    found: list[str | None] = []
+    second = threading.Thread(target=lambda: found.append(migrate(url)))
+    with disposing(migration_engine(url)) as engine, engine.begin() as first:
+        first.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
+        second.start()
+        second.join(4)
+        assert (second.is_alive(), found) == (True, [])
+    second.join(60)
+    assert found == [REVISION]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
