@@ -356,7 +356,7 @@ def test_a_batch_that_there_is_no_room_for_is_refused_whole(monkeypatch: pytest.
 class SecondGate(Gate):
     """A gate that the first append passes."""
 
-    def append(self, arrivals: Any, marks: Any = ()) -> list[Outcome]:
+    def append(self, arrivals: Any) -> list[Outcome]:
         return super().append(arrivals) if self.end() else MemoryLog.append(self, arrivals)
 
 
