@@ -5,18 +5,20 @@ import http.client
 import json
 import random
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 from sqlalchemy.engine import URL
 from twilio.request_validator import RequestValidator
-from werkzeug.test import TestResponse
+from werkzeug.test import EnvironBuilder, TestResponse
 
 from projector.errors import StoreUnavailable
 from projector.floor.delivery import sign
-from projector.log import Entry, Outcome, open_log
+from projector.log import Entry, Outcome, open_log, writer
 from projector.project import project
 from projector.sink import MemorySink
 from projector.taskrouter.event_types import EVENT_TYPES
@@ -35,9 +37,12 @@ from tests.given import (
 )  # fmt: skip
 from tests.harness import Process, ending
 from tests.histories import histories
-from tests.posting import UNHURRIED, KeepingLog, Webhook, in_full, posting_to
+from tests.posting import UNHURRIED, KeepingLog, Webhook, in_full, posting_to, until
 from tests.reshaping import NOT_STREAMED, as_cloud_event
-from webhook.event_streams import BODY_MAX_BYTES
+from tests.test_outage import locked
+from tests.test_webhook import Gate
+from webhook.acknowledgement import ANSWER, LATER
+from webhook.event_streams import BODY_MAX_BYTES, ELEMENTS_MAX
 
 SINK = "https://example.test/event-streams"
 OTHER_ACCOUNT, OTHER_WORKSPACE = "AC" + "d" * 32, "WS" + "d" * 32
@@ -61,10 +66,18 @@ def post(
     **headers: str,
 ) -> TestResponse:
     """Post a batch as Twilio does: signed with the token over the address and the body's hash."""
-    query = f"bodySHA256={hashlib.sha256(body if hashed is None else hashed).hexdigest()}" if query is None else query
-    signature = RequestValidator(token).compute_signature(f"{url}?{query}", {})
-    said = {"Content-Type": "application/json", "X-Twilio-Signature": signature} | headers
+    query = query_for(body if hashed is None else hashed) if query is None else query
+    said = signed_headers(query, token, url) | headers
     return webhook.app.test_client().post(f"/event-streams?{query}", data=body, headers=said)
+
+
+def query_for(body: bytes) -> str:
+    return f"bodySHA256={hashlib.sha256(body).hexdigest()}"
+
+
+def signed_headers(query: str, token: str = TOKEN, url: str = SINK) -> dict[str, str]:
+    signature = RequestValidator(token).compute_signature(f"{url}?{query}", {})
+    return {"Content-Type": "application/json", "X-Twilio-Signature": signature}
 
 
 @pytest.fixture
@@ -146,6 +159,16 @@ def test_what_is_not_signed_is_refused(quick: Webhook, how: dict[str, Any]) -> N
     assert "PROJECTOR_EVENT_STREAMS_URL" in answer.text
 
 
+@pytest.mark.parametrize("more", ["", "&x=2", "&bodySHA256="])
+def test_the_whole_query_is_signed(quick: Webhook, more: str) -> None:
+    """What is changed behind the hash, or left out, shows as well."""
+    query = query_for(batch(*STORY))
+    said = signed_headers(query + "&x=1")
+    answer = quick.app.test_client().post(f"/event-streams?{query}{more}", data=batch(*STORY), headers=said)
+    assert (answer.status_code, quick.stored()) == (403, [])
+    assert post(quick, batch(*STORY), query=query + "&x=1").status_code == 200
+
+
 def test_the_port_may_be_in_what_was_signed(quick: Webhook) -> None:
     """As Twilio's own validator has it."""
     assert post(quick, batch(*STORY), url="https://example.test:443/event-streams").status_code == 200
@@ -190,6 +213,13 @@ def test_depth_beyond_reason_is_kept_whole(quick: Webhook) -> None:
     body = b"[" + deep + b"," + batch(STORY[0])[1:]
     assert post(quick, body).status_code == 200
     assert [each.body for each in quick.log.rejected] == [body]
+
+
+def test_more_elements_than_the_writer_has_room_for_are_kept_whole(quick: Webhook) -> None:
+    """A 503 would be the answer for ever, and a 4xx the end of them."""
+    body = b"[" + b",".join([b"1"] * (ELEMENTS_MAX + 1)) + b"]"
+    assert post(quick, body).status_code == 200
+    assert [(each.reason, each.body) for each in quick.log.rejected] == [(f"more than {ELEMENTS_MAX} elements", body)]
 
 
 def test_an_empty_batch_is_nothing(quick: Webhook) -> None:
@@ -273,6 +303,132 @@ def test_a_store_that_is_away_is_said_and_the_next_try_is_stored() -> None:
         assert log.end() == len(STORY)
 
 
+def test_a_log_that_somebody_holds_is_said_and_the_next_try_is_stored(url: URL) -> None:
+    """A real one, of either kind: 503 while it lasts, and every element once when it is over."""
+    with posting_to(url, event_streams_url=SINK, patience_seconds=0.5) as webhook:
+        with locked(url):
+            assert post(webhook, batch(*STORY)).status_code == 503
+        webhook.app.extensions["writer"] = writer.GroupCommit(webhook.log, 60)
+        assert post(webhook, batch(*STORY)).status_code == 200
+        assert [row.originator_id for row in webhook.stored()] == [f"{WORKSPACE}/{each['Sid']}" for each in STORY]
+
+
+def test_a_commit_that_hangs_is_not_waited_for() -> None:
+    """Twilio's five seconds are longer than the writer's patience, whatever the store does."""
+    gate = Gate()
+    with posting_to(log=gate, event_streams_url=SINK, patience_seconds=0.1) as webhook:
+        try:
+            assert post(webhook, batch(*STORY)).status_code == 503
+        finally:
+            gate.release.set()
+
+
+def test_an_element_that_the_log_cannot_take_does_not_refuse_its_neighbours() -> None:
+    """Nobody foresaw it, so it is not acknowledged; the others are stored, and duplicates when the batch comes again."""
+    gate = Gate()
+    gate.release.set()
+    with posting_to(log=gate, event_streams_url=SINK) as webhook:
+        told = [task_created(n, name) for n, name in enumerate(("a", "bad", "c"))]
+        assert [post(webhook, batch(*told)).status_code for _ in range(2)] == [500, 500]
+        assert len(webhook.stored()) == 2
+        assert post(webhook, batch(told[0], told[2])).status_code == 200
+
+
+def test_a_batch_that_there_is_no_room_for_is_refused_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of it waits; there is room for it later."""
+    monkeypatch.setattr(writer, "WAITING_MAX", len(STORY))
+    gate = Gate()
+    with posting_to(log=gate, event_streams_url=SINK) as webhook, ThreadPoolExecutor(2) as threads:
+        waiting = webhook.app.extensions["writer"]._waiting
+        try:
+            first = threads.submit(webhook.post, task_created(20, "first"))
+            assert gate.entered.wait(30)
+            second = threads.submit(webhook.post, task_created(21, "second"))
+            until(lambda: waiting.qsize() == 1)
+            assert (post(webhook, batch(*STORY)).status_code, waiting.qsize()) == (503, 1)
+        finally:
+            gate.release.set()
+        assert [first.result(30).status_code, second.result(30).status_code] == [204, 204]
+        assert post(webhook, batch(*STORY)).status_code == 200
+        assert len(webhook.stored()) == 2 + len(STORY)
+
+
+class SecondGate(Gate):
+    """A gate that the first append passes."""
+
+    def append(self, arrivals: Any) -> list[Outcome]:
+        return super().append(arrivals) if self.end() else MemoryLog.append(self, arrivals)
+
+
+def test_no_thread_is_held_while_a_batch_waits_for_its_commits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The application returns at once; one answer comes, when the last of its transactions is done."""
+    monkeypatch.setattr(writer, "BATCH_MAX", 4)
+    gate = SecondGate()
+    with posting_to(log=gate, event_streams_url=SINK) as webhook:
+        body, answers = batch(*STORY), []
+        assert called(webhook, body, answers) is LATER
+        assert gate.entered.wait(30)
+        assert (answers, gate.end() > 0) == ([], True)
+        gate.release.set()
+        until(lambda: answers)
+        assert (answers, len(webhook.stored())) == ([(200, [("content-type", "application/json")], b"")], len(STORY))
+
+
+def called(webhook: Webhook, body: bytes, answers: list[Any]) -> Any:
+    """What the application returns to a server that can be answered later; the answers come into the list."""
+    query = query_for(body)
+    environ = EnvironBuilder("/event-streams", query_string=query, method="POST", data=body, headers=signed_headers(query))
+    hear = {ANSWER: lambda *answer: answers.append(answer)}
+    return webhook.app(environ.get_environ() | hear, lambda *_: pytest.fail("a response was started"))
+
+
+def test_a_batch_with_nothing_for_us_is_answered_at_once(quick: Webhook) -> None:
+    """There is no commit to wait for."""
+    answers: list[Any] = []
+    assert called(quick, b"[]", answers) is LATER
+    assert [status for status, _, _ in answers] == [200]
+
+
+@pytest.mark.parametrize("troubles", [1, 2, 3])
+def test_one_trouble_among_many_is_the_answer(troubles: int) -> None:
+    """Whoever is heard last, and in whichever thread: 200 stands for every element."""
+
+    class Some(MemoryLog):
+        left = troubles
+
+        def append(self, arrivals: Any, marks: Any = ()) -> list[Outcome]:
+            if len(arrivals) > 1:
+                raise ValueError("each alone")
+            self.left -= 1
+            if self.left >= 0:
+                raise ValueError("a bad one")
+            return super().append(arrivals, marks)
+
+    with posting_to(log=Some(), event_streams_url=SINK) as webhook:
+        assert post(webhook, batch(*STORY[:3])).status_code == 500
+        assert len(webhook.stored()) == 3 - troubles
+        assert post(webhook, batch(*STORY[:3])).status_code == 200
+
+
+def test_what_became_of_elements_is_counted_when_it_is_answered_200() -> None:
+    """And once: a batch that Twilio has to send again is not counted before it is stored."""
+
+    def counted() -> list[float]:
+        names = [("projector_event_streams_total", {"outcome": "stored"}), ("projector_event_streams_dropped_total", {"reason": "of_other_products"}),
+                 ("projector_callbacks_total", {"outcome": "stored"})]  # fmt: skip
+        return [REGISTRY.get_sample_value(name, labels) or 0.0 for name, labels in names]
+
+    other = as_cloud_event(STORY[0]) | {"type": "com.twilio.messaging.message.sent"}
+    body = json.dumps([as_cloud_event(STORY[0]), other, as_cloud_event(STORY[1])]).encode()
+    log, before = Away(), counted()
+    with posting_to(log=log, event_streams_url=SINK) as webhook:
+        assert post(webhook, body).status_code == 503
+        assert counted() == before
+        log.is_back = True
+        assert post(webhook, body).status_code == 200
+    assert counted() == [before[0] + 2, before[1] + 1, before[2]]
+
+
 @settings(UNHURRIED, max_examples=60)
 @given(told=histories(), seed=st.integers(0, 10**6))
 def test_it_does_not_matter_which_feed_brings_an_event(told: list[Parameters], seed: int) -> None:
@@ -294,16 +450,15 @@ def test_it_does_not_matter_which_feed_brings_an_event(told: list[Parameters], s
     assert _told(rows) == _told(right)
 
 
-def test_what_was_answered_200_survives_a_kill(new_url: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_answered_200_survives_a_kill(url: URL) -> None:
     """The real server, ended by SIGKILL right after each answer: all of it is in the log."""
-    url = new_url("sqlite")
     process = Process.serving(url)
     address = f"http://127.0.0.1:{process.port}/event-streams"
     with ending(process):
         for n in range(3):
             process.start().wait_alive()
             body = batch(*(task_created(k, f"{n} {k}") for k in range(50)))
-            assert _posted(process, address, body) == 200
+            assert [_posted(process, address, each) for each in (b"[]", body)] == [200, 200]
             process.kill()
         log = open_log(url)
         try:
@@ -313,13 +468,10 @@ def test_what_was_answered_200_survives_a_kill(new_url: Any, monkeypatch: pytest
 
 
 def _posted(process: Process, address: str, body: bytes) -> int:
-    query = f"bodySHA256={hashlib.sha256(body).hexdigest()}"
-    signature = RequestValidator(TOKEN).compute_signature(f"{address}?{query}", {})
+    query = query_for(body)
     connection = http.client.HTTPConnection("127.0.0.1", process.port or 0, timeout=30)
     try:
-        connection.request(
-            "POST", f"/event-streams?{query}", body, {"Content-Type": "application/json", "X-Twilio-Signature": signature}
-        )
+        connection.request("POST", f"/event-streams?{query}", body, signed_headers(query, url=address))
         return connection.getresponse().status
     finally:
         connection.close()

@@ -9,17 +9,20 @@
 | 503 | the store cannot commit now: Retry-After |
 """
 
+from collections.abc import Sequence
+
 from flask import Blueprint, Response, current_app, request
 from werkzeug.exceptions import BadRequest, Forbidden, RequestEntityTooLarge, UnsupportedMediaType
 
-from projector.log import Entry, Rejected
+from projector.log import Entry, Outcome, Rejected
 from projector.log.admit import admit
-from webhook.acknowledgement import PATH, Acknowledgement
+from webhook.acknowledgement import Acknowledgement, Stored
 from webhook.body import read_body
 from webhook.form import Form, TooManyFields, read_bytes, read_form
-from webhook.metrics import ANSWERS
+from webhook.metrics import ANSWERS, OUTCOMES
 from webhook.signature import Signatures
 
+PATH = "/callbacks"
 BODY_MAX_BYTES = 256 * 1024
 FORM = "application/x-www-form-urlencoded"
 
@@ -31,7 +34,7 @@ def receive() -> Response:
     """One callback."""
     if request.mimetype != FORM or request.mimetype_params.get("charset", "utf-8").lower() != "utf-8":
         raise UnsupportedMediaType(f"Send {FORM} in UTF-8.")
-    return Acknowledgement(current_app.extensions["writer"], _checked(read_body(BODY_MAX_BYTES)))
+    return Acknowledgement(current_app.extensions["writer"], [_checked(read_body(BODY_MAX_BYTES))], STORED)
 
 
 @callbacks.after_app_request
@@ -41,6 +44,14 @@ def count(response: Response) -> Response:
         return response
     ANSWERS.labels(request.url_rule.rule if request.url_rule else "none", str(response.status_code)).inc()
     return response
+
+
+def _count(outcomes: Sequence[Outcome]) -> None:
+    for outcome in outcomes:
+        OUTCOMES.labels(outcome.value).inc()
+
+
+STORED = Stored(PATH, 204, _count)
 
 
 def _checked(body: bytes) -> Entry | Rejected:

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
+from typing import TypeAlias, TypeVar
 
 from projector.errors import ProjectorError, StoreUnavailable
 from projector.log.entry import Entry, Log, Outcome, Rejected
@@ -20,7 +21,9 @@ WAITING_MAX = 5_000
 PATIENCE_SECONDS = 1.5  # the webhook promises an answer within 2 s
 LOOK_SECONDS = 0.1  # how often it is seen to that nobody waits longer
 
-Hear = Callable[[Outcome | Exception], object]
+Heard: TypeAlias = Outcome | Exception  # what became of an arrival
+Hear = Callable[[Heard], object]
+HearAll = Callable[[list[Heard]], object]
 
 logger = logging.getLogger(__name__)
 
@@ -43,30 +46,39 @@ class GroupCommit:
 
         Raises `StoreUnavailable` when too many are waiting already, or this writer is closed.
         """
-        if self._closing or self._waiting.qsize() >= WAITING_MAX:
-            raise StoreUnavailable(f"{self._waiting.qsize()} callbacks are waiting to be stored already. Try again.")
+        self._refuse_beyond(1)
         if self._thread is None:
             self._start()
         waiter = _Waiter(arrival, hear, time.monotonic() + self._patience_seconds)
         self._waiting.put(waiter)
         self._untold.append(waiter)
 
+    def submit_all(self, arrivals: Sequence[Entry | Rejected], hear: HearAll) -> None:
+        """The same for several, each for itself: `hear` is called once, when it is known what became of every one, in any order.
+
+        Raises `StoreUnavailable`, with none of them stored, when there is no room for all.
+        """
+        if not arrivals:
+            hear([])
+            return
+        self._refuse_beyond(len(arrivals))
+        together = _Together(len(arrivals), hear)
+        for arrival in arrivals:
+            try:
+                self.submit(arrival, together.hear)
+            except StoreUnavailable as error:  # others took the room meanwhile
+                together.hear(error)
+
     def append(self, arrival: Entry | Rejected) -> Outcome:
-        """The same for a thread that waits: what became of it. Raises what `submit` would tell."""
-        heard: list[Outcome | Exception] = []
-        woken = threading.Lock()  # bare: a Future is a condition, and half the cost of an append
-        woken.acquire()
+        """As `submit`, for a thread that waits: what became of it. Raises what `submit` would tell."""
+        heard = _waited_for(lambda hear: self.submit(arrival, hear))
+        if isinstance(heard, Outcome):
+            return heard
+        raise heard
 
-        def hear(outcome: Outcome | Exception) -> None:
-            heard.append(outcome)
-            woken.release()
-
-        self.submit(arrival, hear)
-        woken.acquire()
-        (outcome,) = heard
-        if isinstance(outcome, Outcome):
-            return outcome
-        raise outcome
+    def append_all(self, arrivals: Sequence[Entry | Rejected]) -> list[Heard]:
+        """As `submit_all`, for a thread that waits."""
+        return _waited_for(lambda hear: self.submit_all(arrivals, hear))
 
     def close(self) -> None:
         """Store what is waiting, then end the threads."""
@@ -74,6 +86,10 @@ class GroupCommit:
         self._waiting.put(None)
         if self._thread is not None:
             self._thread.join(timeout=10)
+
+    def _refuse_beyond(self, more: int) -> None:
+        if self._closing or self._waiting.qsize() + more > WAITING_MAX:
+            raise StoreUnavailable(f"{self._waiting.qsize()} callbacks are waiting to be stored already. Try again.")
 
     def _start(self) -> None:
         with self._starting:
@@ -138,6 +154,41 @@ class GroupCommit:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.05)
+
+
+Known = TypeVar("Known", Heard, list[Heard])
+
+
+def _waited_for(submit: Callable[[Callable[[Known], object]], object]) -> Known:
+    """What is heard of what this submits."""
+    known: list[Known] = []
+    woken = threading.Lock()  # bare: a Future is a condition, and half the cost of an append
+    woken.acquire()
+
+    def hear(heard: Known) -> None:
+        known.append(heard)
+        woken.release()
+
+    submit(hear)
+    woken.acquire()
+    return known[0]
+
+
+class _Together:
+    """What is heard of several, by the writer and by who looks after patience; told once, when it is all."""
+
+    def __init__(self, count: int, hear: HearAll) -> None:
+        self._count, self._hear = count, hear
+        self._heard: list[Heard] = []
+        self._hearing = threading.Lock()
+
+    def hear(self, heard: Heard) -> None:
+        """Of one of them."""
+        with self._hearing:
+            self._heard.append(heard)
+            is_all = len(self._heard) == self._count
+        if is_all:
+            self._hear(self._heard)
 
 
 class _Waiter:
