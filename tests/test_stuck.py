@@ -250,6 +250,14 @@ def test_of_a_floor_that_loses_callbacks_what_hangs_is_named(told: Open, new_url
     measured(f"{len(hang)} tasks whose end was lost, {len(hang & found)} of them named; {len(found)} rows named")
 
 
+def test_what_a_task_that_lives_did_long_ago_says_nothing(told: Open) -> None:
+    """Thirty that were taken a month and a day ago and hang since: how long they rang then is not what is usual now."""
+    hang = [each for n in range(30) for each in life(f"t{n}", n, until="reservation.wrapup")]
+    later = [task_created(31 * 86_400, "rings"), reservation("created", 31 * 86_400 + 1, "rings", "rings")]
+    told.after(*hang, *later, tick(31 * 86_400 + 100))
+    assert {row["usual_ms"] for row in told.rows()} == {None}
+
+
 def test_a_rebuild_names_the_same(told: Open) -> None:
     """A function of the callbacks."""
     told.after(*USUAL, *TALKED, *WRAPPED, tick(1003))
