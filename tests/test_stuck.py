@@ -15,21 +15,25 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
+from projector import tables
 from projector.access import reading
 from projector.database import disposing, open_engine
 from projector.floor.center import Floor
+from projector.floor.delivery import deliveries
 from projector.log import Log, open_log
 from projector.project import project
 from projector.read.stuck import stuck
 from projector.rebuild import rebuild
 from projector.table_sink import TableSink
-from projector.tables.open import ENOUGH
+from projector.tables import open as opened
+from projector.tables.open import ENOUGH, open_now
 from projector.tables.views import view
 from tests.given import (
     START_MS,
     WORKSPACE,
     Parameters,
     arrived,
+    callback,
     ms,
     reservation,
     sid,
@@ -37,10 +41,12 @@ from tests.given import (
     task_completed,
     task_created,
     text_url,
+    worker,
 )
-from tests.harness import ROOT
+from tests.harness import ROOT, measured
 from tests.mirror import KEY, served
 from tests.reading import reading_from
+from tests.test_cli import on_terminal
 
 
 class Open:
@@ -140,6 +146,118 @@ def test_what_was_long_ago_says_nothing(told: Open) -> None:
     assert told.after(*USUAL, *TALKED, tick(31 * 86_400)).stuck() == []
 
 
+def test_what_a_deletion_ended_says_nothing(told: Open) -> None:
+    """Tasks that were deleted after a day had ended long before, for all that is known: what is usual stays a hundred seconds."""
+    purged = [each for n in range(30) for each in life(f"gone{n}", n, until="reservation.completed")]
+    deleted = [task("task.system-deleted", 86_400 + n, f"gone{n}") for n in range(30)]
+    told.after(*USUAL, *TALKED, *purged, *deleted)
+    (row,) = (row for row in told.stuck() if row["kind"] == "task")
+    assert (row["usual_ms"], row["usual_of"]) == (100_000, 60)
+    wrapping = [row for row in told.after(*WRAPPED).rows() if row["status"] == "wrapping"]
+    assert [(row["usual_ms"], row["usual_of"]) for row in wrapping] == [(10_000, 30)] * 2
+
+
+def test_what_usually_takes_no_time_is_stuck_after_seconds(told: Open) -> None:
+    """An offer that is taken in its own millisecond thirty times: a fraction of a second is no sign, minutes are."""
+    at_once = [
+        each
+        for n in range(30)
+        for each in (
+            task_created(n, f"t{n}"),
+            reservation("created", n, f"r{n}", f"t{n}"),
+            reservation("accepted", n, f"r{n}", f"t{n}"),
+        )
+    ]
+    told.after(*at_once, task_created(100, "rings"), reservation("created", 100, "rings", "rings"), tick(103))
+    rings = ("reservation", sid("WR", "rings"), "pending")
+    assert [row["usual_ms"] for row in told.rows() if row["sid"] == rings[1]] == [0]
+    assert rings not in named(told.stuck(3))
+    assert rings in named(told.after(tick(103.001)).stuck(3))
+
+
+def test_the_tasks_that_ended_last_are_looked_at(told: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there were in thirty days: the 25 of before, who were quick, are not read any more."""
+    quick = [each | {"Sid": f"EV{n:032x}"} for n, each in enumerate(each for n in range(25) for each in hurried(f"q{n}", n))]
+    told.after(
+        *quick, *(each for n in range(25) for each in life(f"t{n}", 1000 + n)), *life("talked", 1000, until="reservation.wrapup")
+    )
+    for bound, usual in ((50, (100_000, 50)), (25, (100_000, 25)), (26, (100_000, 26))):
+        monkeypatch.setattr(opened, "TASKS", bound)
+        with disposing(open_engine(told.url)) as engine, reading(engine) as connection:
+            select = open_now(engine.dialect.name).subquery("now")
+            found = connection.execute(
+                sa.select(select.c.usual_ms, select.c.usual_of).where(select.c.kind == "reservation")
+            ).all()
+        assert [tuple(row) for row in found] == [usual]
+
+
+def hurried(name: str, at: float) -> list[Parameters]:
+    """The same life, talked about for 5 s."""
+    offer = f"r {name}"
+    return [
+        task_created(at, name), reservation("created", at + 1, offer, name), reservation("accepted", at + 3, offer, name),
+        reservation("wrapup", at + 8, offer, name),
+        reservation("completed", at + 9, offer, name, TaskAssignmentStatus="completed"), task_completed(at + 9, name),
+    ]  # fmt: skip
+
+
+def test_the_last_callback_is_one_of_its_own(told: Open) -> None:
+    """Not one of a type that nobody knows, which is of no task; of a reservation its own, whatever its task did since."""
+    unknown = callback("task.teleported", 1001)
+    moved = task("task.updated", 1002, "talked", TaskAssignmentStatus="assigned", TaskPriority="5")
+    told.after(*USUAL, *TALKED, moved, unknown, tick(1003))
+    last = {row["kind"]: row["last_callback"] for row in told.stuck()}
+    assert last["task"] == {"sid": moved["Sid"], "event_type": "task.updated", "at": ms(1002)}
+    assert last["reservation"] == {"sid": TALKED[-1]["Sid"], "event_type": "reservation.accepted", "at": ms(3)}
+
+
+def test_queue_and_worker_are_named(told: Open) -> None:
+    """A reservation's; a task has no worker."""
+    told.after(*USUAL, *TALKED, worker("created", 1), tick(1003))
+    found = {row["kind"]: (row["task_queue_name_now"], row["worker_name_now"]) for row in told.stuck()}
+    assert found == {"task": ("Support", None), "reservation": ("Support", "ann")}
+
+
+def test_what_is_usual_elsewhere_is_not_usual_here(told: Open) -> None:
+    """Another workspace talks for 100 s; here thirty were talked about for 5 s, and 50 s are long."""
+    here = {"WorkspaceSid": "WS" + "2" * 32}
+    mine = [each | here for n in range(30) for each in hurried(f"mine{n}", n)] + [each | here for each in TALKED[:-1]]
+    mine += [reservation("accepted", 950, "r talked", "talked") | here]
+    told.after(
+        *USUAL,
+        *(each | {"Sid": sid("EV", repr(each))} for each in mine),
+        *life("other", 950, until="reservation.wrapup"),
+        tick(1003),
+    )
+    assert {(row["workspace_sid"], row["usual_ms"]) for row in told.stuck()} == {(here["WorkspaceSid"], 5_000)}
+
+
+def test_of_a_floor_that_loses_callbacks_what_hangs_is_named(told: Open, new_url: Callable[[str], URL]) -> None:
+    """Every task that ended and is open here, for none of what ended it came; what is truly open only in a status that it has left. Of the
+    whole floor nothing."""
+    whole = list(islice(Floor(61, workers=30, callbacks_per_second=3.0, start_ms=START_MS).callbacks(), 8_000))
+    told.after(*(each for _, each in deliveries(whole, seed=61, lost=0.05)))
+    with closing(open_log(there := new_url("sqlite"))) as log:
+        undropped = Open(there, log).after(*(each for _, each in whole))
+        assert undropped.stuck() == []
+        truly = named(undropped.rows())
+    open_there = {of for _, of, _ in truly}
+    hang = {each for each in named(told.rows()) if each[0] == "task" and each[1] not in open_there}
+    found = named(told.stuck())
+    assert len(hang) > 1
+    assert hang <= found
+    assert not found & truly
+    measured(f"{len(hang)} tasks whose end was lost, {len(hang & found)} of them named; {len(found)} rows named")
+
+
+def test_what_a_task_that_lives_did_long_ago_says_nothing(told: Open) -> None:
+    """Thirty that were taken a month and a day ago and hang since: how long they rang then is not what is usual now."""
+    hang = [each for n in range(30) for each in life(f"t{n}", n, until="reservation.wrapup")]
+    later = [task_created(31 * 86_400, "rings"), reservation("created", 31 * 86_400 + 1, "rings", "rings")]
+    told.after(*hang, *later, tick(31 * 86_400 + 100))
+    assert {row["usual_ms"] for row in told.rows()} == {None}
+
+
 def test_a_rebuild_names_the_same(told: Open) -> None:
     """A function of the callbacks."""
     told.after(*USUAL, *TALKED, *WRAPPED, tick(1003))
@@ -156,7 +274,7 @@ def test_a_workspace_can_be_asked_for_alone(told: Open) -> None:
 
 
 def test_the_percentile_is_that_of_a_plain_count(told: Open, new_url: Callable[[str], URL]) -> None:
-    """On a floor: nearest rank, by channel where there are enough; the same on both databases."""
+    """On a floor: nearest rank, by channel where there are enough, deletions left out; the same on both databases."""
     told.after(*(each for _, each in islice(Floor(2, workers=12, start_ms=START_MS).callbacks(), 3_000)))
     lengths: dict[tuple[str, str, str | None], list[int]] = defaultdict(list)
     with disposing(open_engine(told.url)) as engine, reading(engine) as connection:
@@ -164,9 +282,12 @@ def test_the_percentile_is_that_of_a_plain_count(told: Open, new_url: Callable[[
             row.task_sid: row.task_channel_sid
             for row in connection.execute(sa.text("SELECT task_sid, task_channel_sid FROM task"))
         }
+        c = tables.task.c
+        deleted = sa.select(c.task_sid, c.deleted_at).where(c.status.not_in(("completed", "canceled")), c.deleted_at.is_not(None))
+        deleted_at = {row.task_sid: row.deleted_at for row in connection.execute(deleted)}
         for kind in ("task", "reservation"):
             for row in connection.execute(sa.select(*view(f"{kind}_status_span").c)):
-                if row.ended_at is not None and not row.inferred:
+                if row.ended_at not in (None, deleted_at.get(row.task_sid)) and not row.inferred:
                     for of in {channel[row.task_sid], None}:
                         lengths[kind, row.status, of].append(row.ended_at - row.started_at)
     seen = 0
@@ -177,6 +298,13 @@ def test_the_percentile_is_that_of_a_plain_count(told: Open, new_url: Callable[[
         assert (row["usual_ms"], row["usual_of"] or 0) == (usual, len(mine) if usual is not None else 0)
         seen += usual is not None
     assert seen > 10
+
+
+def test_that_nothing_is_stuck_is_said(told: Open) -> None:
+    """In a sentence to a person, as an empty list on a pipe."""
+    told.after(*USUAL)
+    shown = on_terminal("stuck", "--factor", "2.5", PROJECTOR_DATABASE_URL=text_url(told.url))
+    assert "Nothing is open for more than 2.5 times as long as usual." in shown
 
 
 def test_the_command_tells_and_asks_twilio(told: Open, new_url: Callable[[str], URL]) -> None:

@@ -25,7 +25,9 @@ def readable(value: Any, name: str = "") -> Any:
 
 
 def headline(answer: dict[str, Any]) -> str | None:
-    """A readable answer about a moment in a sentence; None for what has none."""
+    """A readable answer about a moment, or that nothing is stuck, in a sentence; None for what has none."""
+    if answer.get("stuck") == []:
+        return f"Nothing is open for more than {answer['factor']:g} times as long as usual."
     if not answer.get("exists", False):
         return None
     match answer.get("kind"):

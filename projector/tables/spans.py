@@ -211,14 +211,20 @@ def task_queue_span() -> sa.Select[Any]:
     return sa.select(*span.c, named.label("task_queue_name_now"))
 
 
+# Whether the end of a reservation's last status is inferred: it ended with its task, or was completed without having been seen accepted.
+OFFER_INFERRED = sa.or_(
+    reservation.c.inferred, sa.and_(reservation.c.status == "completed", reservation.c.live_status == "pending")
+)
+
+
 def reservation_status_span() -> sa.Select[Any]:
-    """Times in a status that is no end. Inferred: it ended with its task, or was completed without having been seen accepted."""
+    """Times in a status that is no end."""
     c = reservation.c
     last = sa.select(
         c.workspace_sid, c.task_sid, c.reservation_sid, c.live_since.label("started_at"), RESERVATION_ENDED.label("ended_at"),
         c.live_n.label("n"), c.live_status.label("status"), c.worker_sid, c.live_worker_name.label("worker_name"),
         c.live_activity_sid.label("worker_activity_sid"), c.live_activity_name.label("worker_activity_name"), c.task_channel_sid,
-        c.ignore_capacity, sa.or_(c.inferred, sa.and_(c.status == "completed", c.live_status == "pending")).label("inferred"),
+        c.ignore_capacity, OFFER_INFERRED.label("inferred"),
         c.live_event_sid.label("event_sid"),
     ).where(c.live_since.is_not(None))  # fmt: skip
     span = _whole(reservation_status_span_past, last).subquery("span")

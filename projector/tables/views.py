@@ -113,16 +113,18 @@ VIEWS: dict[str, View] = {
         ),
     ),
     "open_now": View(
-        lambda _: open_now(),
+        open_now,
         "Tasks and reservations that are open, as of the projection's event time, and how long their kind usually is.",
         (
             _WORKSPACE, column("kind", sa.Text, "task or reservation."), column("sid", SID, "WT… or WR…"), column("task_sid", SID, "WT…"),
-            column("worker_sid", SID, "WK…, of a reservation."), column("status", sa.Text, "The status it is in."),
-            column("task_channel_sid", SID, "TC…"), at("started_at", "Since when."), column("event_sid", SID, "Sid of the callback that told so."),
+            column("worker_sid", SID, "WK…, of a reservation."), column("task_queue_sid", SID, "WQ…, the task's, or out of which it was offered."),
+            column("status", sa.Text, "The status it is in."), column("task_channel_sid", SID, "TC…, its task's."), at("started_at", "Since when."),
+            column("event_sid", SID, "Sid of the callback that told so."),
+            column("last_event_sid", SID, "Sid of the last callback of it; for a task that is one of its reservations' too."),
             column("open_ms", BIG, "For how long, up to the projection's event time."),
-            column("usual_ms", BIG, "How long 99 of 100 of its kind stayed in that status, of those of the last 30 days; NULL where fewer than 20 have."),
+            column("usual_ms", BIG, "How long 99 of 100 of its kind stayed in that status, of those of the last 30 days and 10,000 tasks; NULL where fewer than 20 have."),
             column("usual_of", BIG, "Of how many that is said."),
-            column("times_usual", sa.Double, "open_ms / usual_ms: what is far above 1 may be stuck, or its end was lost."),
+            column("times_usual", sa.Double, "open_ms / usual_ms, where that is at least a second, else open_ms in seconds: what is far above 1 may be stuck, or its end was lost."),
         ),
     ),
     "queue_interval_15m": View(
