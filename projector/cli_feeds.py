@@ -153,27 +153,34 @@ def kinesis(stream: str, region: str | None, endpoint_url: str | None, from_star
 @click.command()
 @click.option("--workspace", metavar="WS…", help="One alone.")
 @click.option(
+    "--kind",
+    metavar="KIND",
+    help="Of one kind: worker, task or reservation; of hints also activity, task_queue, workflow, task_channel.",
+)
+@click.option(
     "--since",
     metavar="TIME",
-    help="From when on offers are held against their workers' activities; by default a day before the last callback.",
+    help="What was revealed since then alone. (Offers are held against their workers' activities for a day without.)",
 )
-@click.option("--limit", default=50, show_default=True, help="So many of each at most; the counts are of all.")
+@click.option(
+    "--limit", default=50, show_default=True, type=click.IntRange(1), help="So many of each at most; the counts are of all."
+)
 @click.option("--json", "as_json", is_flag=True, help="JSON even on a terminal.")
-def gaps(workspace: str | None, since: str | None, limit: int, as_json: bool) -> None:
-    """What must have happened and is not here, by why that is believed, with the callback that reveals it.
+def gaps(workspace: str | None, kind: str | None, since: str | None, limit: int, as_json: bool) -> None:
+    """What must have happened and is not here, by why that is believed, with the callback that reveals it; hints last.
 
     `projector backfill` may find it: what it brings is missing no more.
 
     Example: projector gaps --limit 10
     """
-    from projector.access import projected, reading
+    from projector.access import reading
     from projector.output import answer
     from projector.read.gaps import ledger
     from projector.read.when import moment
 
     with stores() as (_, engine), reading(engine) as connection:
-        since_ms = moment(since) if since is not None else (projected(connection).event_at or 0) - 86_400_000
-        found = ledger(connection, workspace, since_ms, limit)
+        since_ms = None if since is None else moment(since)
+        found = ledger(connection, limit=limit, workspace_sid=workspace, kind=kind, since_ms=since_ms)
     answer(found | ({"next": "projector backfill"} if found["missing"] else {}), as_json=as_json)
 
 

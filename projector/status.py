@@ -45,6 +45,13 @@ def progress(log: Log, engine: sa.Engine, now_ms: int) -> dict[str, Any]:
     }
 
 
+def standing(log: Log, engine: sa.Engine, now_ms: int) -> dict[str, Any]:
+    """All of `progress`, and `gaps`: how many callbacks are believed missing, by reason. Raises `LogMismatch`."""
+    with reading(engine) as connection:
+        gaps = missing(connection)
+    return progress(log, engine, now_ms) | {"gaps": gaps}
+
+
 def unreadable_queues(connection: sa.Connection) -> list[str]:
     """The queues (Sids) whose TargetWorkers is no expression we can read: who is eligible for them is not known."""
     c = tables.task_queue.c
@@ -83,7 +90,7 @@ def check_position(log: Log, row: Any) -> None:
 
 
 def status(log: Log, engine: sa.Engine, now_ms: int) -> dict[str, Any]:
-    """All of `progress`; counts by EventType, what is unknown, what was left out and why; of the last day, what each feed brought of what is
+    """All of `standing`; counts by EventType, what is unknown, what was left out and why; of the last day, what each feed brought of what is
     known to have happened, which share it missed hour by hour, and what two feeds tell as two events."""
     counts = tables.event_type_count.c
     unreadable = [
@@ -94,12 +101,11 @@ def status(log: Log, engine: sa.Engine, now_ms: int) -> dict[str, Any]:
         row = projected(connection)
         by_type = connection.execute(sa.select(counts.event_type, counts.known, counts.times).order_by(counts.event_type)).all()
         broken = connection.execute(sa.select(tables.incomplete_unit.c.unit, tables.incomplete_unit.c.error)).all()
-        gaps = missing(connection)
         unreadable_attributes = sum(connection.execute(each).scalar_one() for each in unreadable)
     intake, since_ms = log.intake(), (now_ms // HOUR_MS - FEED_HOURS) * HOUR_MS
     by_feed = delivered(log, since_ms, now_ms)
     twins = told_twice(log, since_ms, now_ms)
-    return progress(log, engine, now_ms) | {
+    return standing(log, engine, now_ms) | {
         "event_at": tables.iso(row.event_at) if row.event_at else None,
         "fold_version": row.fold_version if row.position else FOLD_VERSION,
         "loop": row.holder,
@@ -109,7 +115,6 @@ def status(log: Log, engine: sa.Engine, now_ms: int) -> dict[str, Any]:
         "duplicates": intake.get("duplicate", 0),
         "intake_quarantine": {name: intake.get(name, 0) for name in ("conflict", "quarantined")},
         "incomplete": {each.unit: each.error for each in broken},
-        "gaps": gaps,
         "feeds_seen": _total(by_feed, "seen"),
         "feeds_known": _total(by_feed, "known"),
         "missed_share_by_hour": {
@@ -120,12 +125,11 @@ def status(log: Log, engine: sa.Engine, now_ms: int) -> dict[str, Any]:
     }
 
 
-def missing(connection: sa.Connection, workspace_sid: str | None = None) -> dict[str, int]:
-    """How many gaps there are in the ledger, by reason; hints apart."""
+def missing(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> dict[str, int]:
+    """How many gaps there are in the ledger (of which this holds), by reason; hints apart."""
     c = view("gap").c
-    where = [~c.is_hint] if workspace_sid is None else [~c.is_hint, c.workspace_sid == workspace_sid]
     found = connection.execute(
-        sa.select(c.reason, sa.func.count().label("times")).where(*where).group_by(c.reason).order_by(c.reason)
+        sa.select(c.reason, sa.func.count().label("times")).where(~c.is_hint, *where).group_by(c.reason).order_by(c.reason)
     )
     return {row.reason: row.times for row in found}
 

@@ -138,7 +138,7 @@ def _line(rows: Rows, table: str, key: Row, spans: list[Row]) -> Row:
     numbered = [{"n": n, "inferred": False} | span for n, span in enumerate(spans)]
     for span in numbered[:-1]:
         line = key | {"started_at": span["started_at"], "n": span["n"]}
-        _put(rows, table, line, {name: value for name, value in span.items() if not name.startswith("_")})
+        _put(rows, table, line, span)
     return numbered[-1] if numbered else defaultdict(lambda: None, n=0, inferred=False)
 
 
@@ -352,12 +352,12 @@ def _task(rows: Rows, key: Row, lived: list[Row], head: Row) -> None:
         "visit_since": visit["started_at"],
         "visit_n": visit["n"],
         "visit_event_sid": visit["event_sid"],
-        "visit_told": bool(visit["_told"]),
+        "visit_told": bool(visit["told"]),
         "visit_inferred": visit["inferred"],
         "visit_ended_at": visit["ended_at"],
         "visit_outcome": visit["outcome"],
         "created_told": _when(lived, "task.created") is not None,
-        "ended_told": any(fact["type"] in ("task.completed", "task.canceled") for fact in lived),
+        "ended_told": any(fact["type"] in ("task.completed", "task.canceled") or _shows_end(fact) for fact in lived),
         "observed": any(fact["type"] == "task.observed" for fact in lived),
     })  # fmt: skip
     end = ended if ends else head["deleted_at"]
@@ -366,6 +366,10 @@ def _task(rows: Rows, key: Row, lived: list[Row], head: Row) -> None:
         _reservation(
             rows, key | {"reservation_sid": sid}, [f for f in offers if f["said"].get("ReservationSid") == sid], ending, end
         )
+
+
+def _shows_end(fact: Row) -> bool:
+    return fact["type"] == "task.observed" and fact["said"].get("TaskAssignmentStatus") in ("completed", "canceled")
 
 
 def _statuses(alive: list[Row], statuses: list[str | None]) -> list[Row]:
@@ -420,11 +424,11 @@ def _visits(alive: list[Row], statuses: list[str | None]) -> list[Row]:
         tells, snapshot_of = fact["type"] == "task-queue.entered", said.get("TaskQueueSid")
         sid = snapshot_of or (last["task_queue_sid"] if last and tells else None)
         seen_before = last is not None and last["task_queue_sid"] == sid
-        if last and tells and lasts and seen_before and not last["_told"]:  # it was seen in a snapshot before it was told
+        if last and tells and lasts and seen_before and not last["told"]:  # it was seen in a snapshot before it was told
             name = said.get("TaskQueueName") or last["task_queue_name"]
             opened = {"started_at": at, "event_sid": fact["id"]} if last["inferred"] else {}
-            last |= opened | {"task_queue_name": name, "_told": True, "inferred": False}
-        elif last and lasts and last["_told"] and not tells and last["started_at"] == at:
+            last |= opened | {"task_queue_name": name, "told": True, "inferred": False}
+        elif last and lasts and last["told"] and not tells and last["started_at"] == at:
             pass  # a snapshot of before, in the millisecond in which it entered this queue
         elif sid and (tells or not seen_before):
             dated = None if tells else moment_ms(said.get("TaskQueueEnteredDate"))
@@ -433,7 +437,7 @@ def _visits(alive: list[Row], statuses: list[str | None]) -> list[Row]:
                 last |= {"ended_at": began, "outcome": "moved", "inferred": True}
             visits.append({
                 "started_at": began, "ended_at": None, "event_sid": fact["id"], "task_queue_sid": sid, "outcome": None,
-                "task_queue_name": said.get("TaskQueueName"), "_told": tells,
+                "task_queue_name": said.get("TaskQueueName"), "told": tells,
                 "inferred": not tells and fact["type"] != "task.transfer-initiated",
             })  # fmt: skip
         held = status in ("assigned", "wrapping") and fact["type"] != "task.transfer-initiated"  # which may not say so yet
@@ -478,7 +482,7 @@ def _offer_created(alive: list[Row], own: list[Row]) -> int | None:
 
 
 def _reservation(rows: Rows, key: Row, own: list[Row], task_ending: str | None, task_end: int | None) -> None:
-    observed = any(fact["type"] == "reservation.observed" for fact in own)
+    types = {fact["type"] for fact in own}
     own = _offered(own)
     overs = [i for i, fact in enumerate(own) if fact["type"] in OVER]
     alive = own[: overs[0]] if overs else own
@@ -517,7 +521,8 @@ def _reservation(rows: Rows, key: Row, own: list[Row], task_ending: str | None, 
         "live_activity_name": live["worker_activity_name"],
         "updated_at": own[-1]["at"],
         "last_event_sid": own[-1]["id"],
-        "observed": observed,
+        "created_told": "reservation.created" in types,
+        "observed": "reservation.observed" in types,
     })  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from projector.log import GroupCommit, Log, Outcome, Rejected, Stored, open_log
 from projector.log.schema import intake_quarantine
 from projector.migrate import migration_engine
 from projector.project import project
-from projector.status import progress
+from projector.status import standing
 from projector.table_sink import TableSink
 from tests.given import (
     PUBLIC_URL,
@@ -102,7 +102,7 @@ class Webhook:
         return Told(sink.rows(), workspace)
 
     def _progress(self, now_ms: int) -> dict[str, object]:
-        return progress(self.log, self.engine, now_ms) if self.engine is not None else {}
+        return standing(self.log, self.engine, now_ms) if self.engine is not None else {}
 
 
 @contextmanager

@@ -154,7 +154,7 @@ def test_the_commands_of_the_feeds_page_are_commands() -> None:
     """Each `$ projector …` there: the command is known, and so are its options. (What they do, their own tests try.)"""
     page = (ROOT / "docs" / "feeds.md").read_text()
     lines = [line.removeprefix("$ projector ").split() for line in page.splitlines() if line.startswith("$ projector ")]
-    assert {line[0] for line in lines} == {"consume", "backfill", "adopt", "stuck"}
+    assert {line[0] for line in lines} == {"consume", "backfill", "adopt", "gaps", "stuck"}
     for line in lines:
         done = CliRunner().invoke(commands, [*line, "--help"])
         assert done.exit_code == 0, (line, done.output)

@@ -1,226 +1,315 @@
-"""The gap ledger: what is lost of each type of event, whether it shows, and that it is gone when it comes."""
+"""The gap ledger: a callback that is missing is named where others show it, and no other; and it is gone from there when it comes."""
 
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
+import sqlalchemy as sa
+from hypothesis import given as over
+from hypothesis import strategies as st
 from sqlalchemy.engine import URL
 
 from projector.access import reading
 from projector.database import disposing, open_engine
-from projector.floor.center import Floor
-from projector.floor.delivery import deliveries
-from projector.log import Log, open_log
-from projector.project import project
-from projector.read.gaps import gaps, ledger
+from projector.log import open_log
+from projector.read.gaps import OTHER_ACTIVITY, gaps
 from projector.rebuild import rebuild
-from projector.table_sink import TableSink
 from projector.tables.gaps import REASONS
-from projector.tables.views import view
-from tests.given import (
-    START_MS,
-    WORKSPACE,
-    Parameters,
-    arrived,
-    callback,
-    ms,
-    reservation,
-    sid,
-    task,
-    task_canceled,
-    task_completed,
-    task_created,
-    text_url,
-    worker,
-)
-from tests.harness import ROOT, measured
+from projector.taskrouter.event_types import EVENT_TYPES
+from tests.board import board_over, text
+from tests.conftest import BACKENDS
+from tests.databases import Databases
+from tests.given import WORKSPACE, Parameters, ms, reservation, sid, task, task_canceled, task_completed, text_url
+from tests.given import given as told_in_memory
+from tests.harness import ROOT
+from tests.ledger import Gap, Ledger, is_of, keys, seen_in, source_of
+from tests.lives import LIVES, SALES, born, through_two_queues
+from tests.looking import looking_at
+from tests.posting import UNHURRIED, posting_to
+from tests.reshaping import iso
 
-CALLBACKS = int(os.environ.get("PROJECTOR_GAPS_CALLBACKS", "4000"))
-Q2 = {"TaskQueueSid": sid("WQ", "sales"), "TaskQueueName": "Sales"}
+PAGE = (ROOT / "docs" / "feeds.md").read_text()
 
 
-class Ledger:
-    """A log, its tables, and what they say is missing."""
+class Loss(NamedTuple):
+    """One callback that was lost out of a life, and what the ledger says without it and when it has come."""
 
-    def __init__(self, url: URL, log: Log) -> None:
-        self.url, self.log = url, log
-
-    def after(self, *told: Parameters) -> "Ledger":
-        arrived(self.log, *told)
-        with disposing(open_engine(self.url)) as engine:
-            project(self.log, TableSink(engine))
-        return self
-
-    def rows(self, since_ms: int = 0, *, hints: bool = False) -> list[dict[str, Any]]:
-        with disposing(open_engine(self.url)) as engine, reading(engine) as connection:
-            return ledger(connection, None, since_ms, 10**6)["hints" if hints else "gaps"]
-
-    def says(self) -> set[tuple[str, str, str]]:
-        """Whose callback is missing, and why."""
-        return {(row["kind"], row["sid"], row["reason"]) for row in self.rows()}
+    life: str
+    lost: Parameters
+    named: set[Gap]
+    afterwards: set[Gap]
 
 
 @pytest.fixture
-def told(url: URL) -> Iterator[Ledger]:
-    with closing(open_log(url)) as log:
-        yield Ledger(url, log)
+def ledger(url: URL) -> Iterator[Ledger]:
+    with closing(open_log(url)) as log, disposing(open_engine(url)) as engine:
+        yield Ledger(log, engine)
 
 
-def day() -> list[Parameters]:
-    """A worker's day with a task that is moved to another queue, and one that is canceled: whole."""
-    entered = {"TaskAssignmentStatus": "pending"}
+@pytest.fixture(scope="module", params=BACKENDS)
+def losses(request: pytest.FixtureRequest, databases: Databases) -> dict[str, list[Loss]]:
+    """By EventType: each callback of every life, lost once, in a workspace of its own."""
+    cases = []
+    for life in LIVES:
+        for n in range(len(life())):
+            workspace = f"WS{len(cases):032x}"
+            told = in_workspace(workspace, life())
+            cases.append((life.__name__, workspace, told.pop(n), told))
+    url = databases.new(request.param)
+    with closing(open_log(url)) as log, disposing(open_engine(url)) as engine:
+        ledger = Ledger(log, engine)
+        named, afterwards = ({case[1]: set[Gap]() for case in cases} for _ in range(2))
+        for found, heard in ((named, [each for case in cases for each in case[3]]), (afterwards, [case[2] for case in cases])):
+            for gap in ledger.hears(heard).gaps():
+                found[gap.workspace].add(gap)
+    by_type: dict[str, list[Loss]] = {event_type: [] for event_type in EVENT_TYPES}
+    for life, workspace, lost, _ in cases:
+        by_type[lost["EventType"]].append(Loss(life, lost, named[workspace], afterwards[workspace]))
+    return by_type
+
+
+def in_workspace(workspace: str, life: list[Parameters]) -> list[Parameters]:
+    """A life there. An observation's Sid is one of ours."""
     return [
-        worker("created", 0, activity="Offline"),
-        worker("activity.update", 5, activity="Idle", WorkerPreviousActivitySid=sid("WA", "Offline"), WorkerTimeInPreviousActivityMs="5000"),
-        task("workflow.target-matched", 10, **entered), task_created(10.001), task("task-queue.entered", 10.002, **entered),
-        task("workflow.entered", 10.003, **entered),
-        task("task-queue.moved", 20, **entered), task("task-queue.entered", 20.001, **entered | Q2),
-        reservation("created", 30, **Q2), reservation("rejected", 31, **Q2),
-        reservation("created", 40, "s", **Q2), reservation("accepted", 42, "s", **Q2),
-        reservation("wrapup", 50, "s", **Q2), task("task.wrapup", 50, TaskAssignmentStatus="wrapping", **Q2),
-        reservation("completed", 60, "s", TaskAssignmentStatus="completed", **Q2), task_completed(60.001, **Q2),
-        task_created(70, "u"), task("task-queue.entered", 70.001, "u", **entered), task_canceled(80, "u"),
-        worker("activity.update", 90, activity="Break", WorkerPreviousActivitySid=sid("WA", "Idle"), WorkerTimeInPreviousActivityMs="85000"),
-    ]  # fmt: skip
+        each | {"WorkspaceSid": workspace} | ({"Sid": "OB" + each["Sid"][2:]} if source_of(each) == "rest" else {})
+        for each in life
+    ]
 
 
-T, U, ANN = ("task", sid("WT", "t")), ("task", sid("WT", "u")), ("worker", sid("WK", "ann"))
-R, S = ("reservation", sid("WR", "r")), ("reservation", sid("WR", "s"))
-LOST = {  # place in the day → what the ledger says then
-    0: {(*ANN, "previous_activity_unseen")},
-    1: {(*ANN, "previous_activity_differs")},
-    3: {(*T, "task_never_created")},
-    4: {(*T, "queue_never_entered")},
-    6: {(*T, "queue_never_entered")},
-    7: {(*T, "queue_never_entered")},
-    8: {(*R, "reservation_never_created")},
-    9: {(*R, "reservation_never_ended")},
-    10: {(*S, "reservation_never_created")},
-    11: {(*S, "reservation_never_accepted"), (*T, "task_never_accepted"), (*T, "queue_never_entered")},
-    14: {(*S, "reservation_never_ended")},
-    16: {(*U, "task_never_created")},
-    17: {(*U, "queue_never_entered")},
-}
-UNSEEN = {  # place in the day → why nobody can tell
-    2: "a snapshot among others", 5: "a snapshot among others",
-    12: "an acceptance may be followed by the end", 13: "the reservation tells it as well",
-    15: "the task is shown completed by its reservation", 18: "a task may wait for long",
-    19: "nothing comes after it",
-}  # fmt: skip
+def documented() -> dict[str, str]:
+    """EventType → what docs/feeds.md says of its loss."""
+    table = PAGE.partition("| EventType | ")[2].partition("\n\n")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    return {name.strip("`"): said for name, said in rows}
 
 
-def test_a_whole_day_has_no_gaps(told: Ledger) -> None:
-    """Nor hints but for what no callback of its own told of."""
-    assert told.after(*day()).says() == set()
-    assert {(row["kind"], row["reason"]) for row in told.rows(hints=True)} == {
-        (kind, "only_mentioned") for kind in ("activity", "task_queue", "workflow", "task_channel")
+def test_the_page_names_every_type_and_reason() -> None:
+    """What each reason means is told in the words of the code."""
+    assert list(documented()) == list(EVENT_TYPES)
+    told = dict(re.findall(r"^\| `(\w+)` \| (.+?) \|$", PAGE, re.MULTILINE))
+    assert {reason: told.get(reason) for reason in REASONS} == REASONS
+    assert OTHER_ACTIVITY in told
+
+
+@pytest.mark.parametrize("event_type", [name for name in EVENT_TYPES if not name.endswith(".observed")])
+def test_a_loss_is_named_where_the_page_says_so(losses: dict[str, list[Loss]], event_type: str) -> None:
+    """By its entity, its type and a reason of the page's, and nothing else is named; where the page says nothing shows it, nothing is."""
+    said = documented()[event_type]
+    assert losses[event_type]
+    for life, lost, named, _ in losses[event_type]:
+        for gap in named:
+            assert is_of(gap, keys([lost])), life
+            assert f"`{gap.reason}`" in said, life
+        assert len(named) == 1 or (not named and said.startswith(("sometimes", "backfill"))), (life, named)
+    reasons = {gap.reason for loss in losses[event_type] for gap in loss.named}
+    assert reasons == set(re.findall(r"`(\w+)`", said))
+    assert said.startswith("sometimes") == (len({bool(loss.named) for loss in losses[event_type]}) == 2)
+
+
+def test_a_gap_is_gone_when_the_callback_comes(losses: dict[str, list[Loss]]) -> None:
+    """After everything else of its workspace."""
+    assert sum(len(loss.named) for each in losses.values() for loss in each) > 50
+    assert [loss for each in losses.values() for loss in each if loss.afterwards] == []
+
+
+def test_what_rest_showed_is_not_missed(losses: dict[str, list[Loss]]) -> None:
+    """An observation stands for whatever was before it; without it, that is missing, of its own entity."""
+    lost = [loss for name, each in losses.items() if name.endswith(".observed") for loss in each]
+    assert Counter(gap.reason for loss in lost for gap in loss.named) == {
+        "previous_activity_unseen": 1, "task_never_created": 1, "queue_never_entered": 1, "reservation_never_created": 1,
+        "reservation_never_accepted": 1,
+    }  # fmt: skip
+    assert all((gap.kind, gap.sid) in {key[:2] for key in keys([loss.lost])} for loss in lost for gap in loss.named)
+
+
+def test_the_end_is_missed_of_what_rest_showed_before_it(ledger: Ledger) -> None:
+    """It was alive when REST showed it, so its end came after that; not so where REST shows the end."""
+
+    def shown(status: str, at: float) -> list[Parameters]:
+        return in_workspace(WORKSPACE, [task("task.observed", at, TaskAssignmentStatus=status)])
+
+    taken = [reservation("created", 5, "r1"), reservation("accepted", 6, "r1")]
+    ended = [*taken, reservation("completed", 9, "r1", TaskAssignmentStatus="completed")]
+    assert [gap.reason for gap in ledger.hears([*shown("pending", 3.999), *ended]).gaps()] == ["task_never_ended"]
+    assert list(ledger.hears(shown("completed", 12.999)).gaps()) == []
+
+
+def test_a_visit_that_rest_showed_is_not_missed(ledger: Ledger) -> None:
+    """The last one nor, once another followed it, one of before."""
+    shown = in_workspace(WORKSPACE, [task("task.observed", 3.999, TaskAssignmentStatus="pending")])
+    assert list(ledger.hears(shown).gaps()) == []
+    assert list(ledger.hears([task("task-queue.moved", 5), task("task-queue.entered", 5.001, **SALES)]).gaps()) == []
+
+
+def test_a_date_of_creation_is_no_creation(ledger: Ledger) -> None:
+    """Consumers' code knows reservation callbacks with DateCreated: what carries it tells when, not that it was told."""
+    told = [reservation("created", 5, "r1"), reservation("accepted", 6, "r1", DateCreated=str(ms(5)))]
+    assert [gap.reason for gap in ledger.hears([*born(), told[1]]).gaps()] == ["reservation_never_created"]
+    assert list(ledger.hears(told).gaps()) == []
+
+
+def test_who_handed_a_task_on_may_wrap_up_while_it_is_canceled(ledger: Ledger) -> None:
+    """Its reservation.completed comes in its own time; so it is not missed, as an answer is that a canceled task's offer never had."""
+    held = [reservation("created", 1, "r1"), reservation("accepted", 2, "r1"), task("task.transfer-initiated", 10)]
+    left = [reservation("wrapup", 10, "r1", TaskAssignmentStatus="pending"), task("task-queue.entered", 10.001, **SALES)]
+    ledger.hears([*born(), *held, *left, task_canceled(20, **SALES)])
+    assert list(ledger.gaps()) == []
+
+
+def test_a_transfer_given_back_leaves_no_gap(ledger: Ledger) -> None:
+    """A task.updated may be the first to show it assigned again: that it left the queue so is inferred, and nothing is missing."""
+    held = [reservation("created", 1, "r1"), reservation("accepted", 2, "r1")]
+    assigned = {"TaskAssignmentStatus": "assigned"} | SALES
+    for at in (10, 30):
+        held += [
+            task("task.transfer-initiated", at, TaskAssignmentStatus="pending", **SALES),
+            task("task-queue.entered", at + 0.1, TaskAssignmentStatus="pending", **SALES),
+        ]
+        held += [task("task.updated", at + 9, **assigned), task("task.transfer-canceled", at + 9.001, **assigned)]
+    assert list(ledger.hears([*born(), *held]).gaps()) == []
+
+
+@st.composite
+def lossy(draw: Any) -> tuple[list[Parameters], list[Parameters]]:
+    """What came of one or two lives, in some order, and what was lost."""
+    lives = draw(st.lists(st.sampled_from(LIVES), min_size=1, max_size=2, unique=True))
+    whole = draw(st.permutations([each for n, life in enumerate(lives) for each in in_workspace(f"WS{n:032x}", life())]))
+    cut = draw(st.integers(0, min(len(whole) - 1, 6)))
+    return whole[cut:], whole[:cut]
+
+
+@UNHURRIED
+@over(lossy(), st.integers(1, 7))
+def test_the_ledger_is_a_function_of_the_set(told: tuple[list[Parameters], list[Parameters]], page: int) -> None:
+    """In any order of arrival, by any page, in memory: the same rows; nothing but what was lost; and nothing once it has come."""
+    came, lost = told
+    assert seen_in(told_in_memory(*came, page=page)) == seen_in(told_in_memory(*sorted(came, key=lambda each: each["Sid"])))
+    named = [gap for gap in seen_in(told_in_memory(*came)) if not gap["is_hint"]]
+    assert [gap for gap in named if (gap["kind"], gap["sid"]) not in {key[:2] for key in keys(lost)}] == []
+    assert [gap for gap in seen_in(told_in_memory(*came, *lost, page=page)) if not gap["is_hint"]] == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_each_database_says_what_memory_says(ledger: Ledger, url: URL, seed: int) -> None:
+    """Lives side by side with a tenth lost, in some order, some twice; live, and rebuilt."""
+    chance = random.Random(seed)
+    whole = [each for n, life in enumerate(LIVES * 3) for each in in_workspace(f"WS{n:032x}", life())]
+    came = [each for each in whole if chance.random() > 0.1]
+    arriving = [*came, *chance.choices(came, k=20)]
+    chance.shuffle(arriving)
+    expected = seen_in(told_in_memory(*came))
+    assert len([row for row in expected if not row["is_hint"]]) > 10
+    for start in range(0, len(arriving), 97):
+        ledger.hears(arriving[start : start + 97])
+    assert ledger.view() == expected
+    rebuild(url)
+    assert ledger.view() == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "offers"),
+    [("reserved", "task_never_offered", ["created"]), ("assigned", "task_never_accepted", ["created", "accepted"])],
+)
+def test_a_status_that_no_reservation_explains_is_a_gap(ledger: Ledger, status: str, reason: str, offers: list[str]) -> None:
+    """All that is told of its offers was lost: the task is named; and it is gone when they come."""
+    ledger.hears([*born(), task("task.updated", 5, TaskAssignmentStatus=status)])
+    assert list(ledger.gaps()) == [Gap(WORKSPACE, "task", sid("WT", "t"), reason, f"reservation.{offers[-1]}")]
+    assert list(ledger.hears(reservation(what, 4 + n / 10) for n, what in enumerate(offers)).gaps()) == []
+
+
+def test_the_ledger_is_read_by_indexes(url: URL) -> None:
+    """EXPLAIN of all of it: no table that grows is scanned but by a partial index of what lacks something."""
+    with disposing(open_engine(url)) as engine, engine.connect() as connection:
+        is_sqlite = engine.dialect.name == "sqlite"
+        if not is_sqlite:  # an empty table is scanned whatever the indexes: forbid it
+            connection.execute(sa.text("SET enable_seqscan = off"))
+        explain = "EXPLAIN QUERY PLAN SELECT * FROM gap" if is_sqlite else "EXPLAIN SELECT * FROM gap"
+        plan = [row[-1] for row in connection.exec_driver_sql(explain)]
+    grown = r"(task|reservation|task_queue_span_past)\b"
+    scanned = [
+        step
+        for step in plan
+        if re.match(rf"SCAN {grown}(?! USING INDEX ix_\w+_lacks)", step) or re.search(f"Seq Scan on {grown}", step)
+    ]
+    assert not scanned, "\n".join(plan)
+    assert set(re.findall(r"ix_\w+_lacks", " ".join(plan))) == {
+        "ix_task_lacks", "ix_reservation_lacks", "ix_task_queue_span_past_lacks",
+    }  # fmt: skip
+
+
+def test_the_command_says_what_is_missing(ledger: Ledger, url: URL) -> None:
+    """Counts by reason first, the latest first, what to do next; hints last. Of one kind, or since a moment, where asked."""
+    ledger.hears(each for each in through_two_queues() if each["EventType"] not in ("task.created", "task.wrapup"))
+    ledger.hears([reservation("accepted", 900, "late", "elsewhere")])
+    said = run(url, "gaps")
+    assert list(said) == ["missing", "gaps", "hints", "next"]
+    assert said["missing"] == {
+        "reservation_never_created": 1,
+        "task_never_created": 2,
+        "task_never_wrapped": 1,
+        "queue_never_entered": 1,
     }
-
-
-@pytest.mark.parametrize("place", range(len(day())), ids=lambda place: f"{place} {day()[place]['EventType']}")
-def test_what_is_lost_shows_and_is_gone_when_it_comes(told: Ledger, place: int) -> None:
-    """Each callback of the day by itself: named with the right entity and reason, or not to be told; never anything else."""
-    lost = day()[place]
-    told.after(*(each for n, each in enumerate(day()) if n != place))
-    if place == 15:
-        assert told.says() == {(*T, "task_never_ended")}
-    else:
-        assert told.says() == LOST.get(place, set())
-        assert (place in LOST) != (place in UNSEEN)
-    assert told.after(lost).says() == set()
-
-
-def test_the_ledger_is_a_function_of_the_set(told: Ledger) -> None:
-    """In any order of arrival, by page or at once, live or rebuilt."""
-    some = [each for n, each in enumerate(day()) if n not in (3, 8, 11)]
-    random.Random(3).shuffle(some)
-    for each in some:
-        told.after(each)
-    live = told.says()
-    assert live == LOST[3] | LOST[8] | LOST[11]
-    rebuild(told.url)
-    assert told.says() == live
-
-
-def test_what_rest_has_shown_is_no_gap(told: Ledger) -> None:
-    """A task and its offer that were there before the projector was."""
-    told.after(
-        task("task.observed", 10, TaskAssignmentStatus="assigned"),
-        callback("reservation.observed", 10, TaskSid=sid("WT", "t"), ReservationSid=sid("WR", "r"), ReservationStatus="accepted", DateCreated=str(ms(5))),
-        reservation("completed", 20, TaskAssignmentStatus="completed"), task_completed(20.1),
-    )  # fmt: skip
-    assert told.says() == set()
-
-
-def test_a_reason_is_documented_and_no_other_given() -> None:
-    """In docs/feeds.md, for who reads the table."""
-    page = (ROOT / "docs" / "feeds.md").read_text()
-    assert all(f"`{reason}`" in page for reason in (*REASONS, "mentions_another_activity"))
-
-
-def floor(seed: int) -> list[tuple[int, Parameters]]:
-    """So many callbacks, without the tasks that were being created when it was looked at: what says so is on its way."""
-    sent = list(islice(Floor(seed, workers=12, start_ms=START_MS).callbacks(), CALLBACKS))
-    new = {each["TaskSid"] for at_ms, each in sent if at_ms > sent[-1][0] - 1000 and "TaskSid" in each}
-    old = {each["TaskSid"] for at_ms, each in sent if at_ms <= sent[-1][0] - 1000 and "TaskSid" in each}
-    return [(at_ms, each) for at_ms, each in sent if each.get("TaskSid") not in new - old]
-
-
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_a_whole_floor_has_no_gaps(told: Ledger, seed: int) -> None:
-    """Transfers, timeouts, rescinded offers, late and twice: no false alarm."""
-    sent = floor(seed)
-    told.after(*(each for _, each in deliveries(sent, seed, duplicates=0.05, late=0.2, late_ms_max=5000)))
-    assert told.rows() == []
-
-
-def test_of_a_floor_that_loses_some_only_what_was_lost_is_named(told: Ledger) -> None:
-    """5 % lost: every gap names an entity that lost something of that type; how many losses show is measured."""
-    sent = floor(3)
-    kept = {each["Sid"] for _, each in deliveries(sent, 3, duplicates=0.05, late=0.2, late_ms_max=5000, lost=0.05)}
-    told.after(*(each for _, each in sent if each["Sid"] in kept))
-    lost = [each for _, each in sent if each["Sid"] not in kept]
-    of = {(name, each[name]) for each in lost for name in ("TaskSid", "ReservationSid", "WorkerSid") if name in each}
-    named = {("TaskSid", "task"): 0, ("ReservationSid", "reservation"): 0, ("WorkerSid", "worker"): 0}
-    for row in told.rows():
-        name = {kind: name for name, kind in named}[row["kind"]]
-        assert (name, row["sid"]) in of, row
-        named[name, row["kind"]] += 1
-    types = Counter(each["EventType"] for each in lost)
-    reasons = Counter(row["reason"] for row in told.rows())
-    measured(f"{told.url.get_backend_name()}: {len(lost)} lost of {len(sent)}: {dict(types)}; gaps by reason: {dict(reasons)}")
-    assert told.after(*lost).rows() == []
-
-
-def test_the_command_says_what_is_missing(told: Ledger) -> None:
-    """Counts, the latest first, what to do next; hints apart."""
-    told.after(*(each for n, each in enumerate(day()) if n not in (3, 8)))
-    command = [sys.executable, "-m", "projector"]
-    environment = {**os.environ, "PROJECTOR_DATABASE_URL": text_url(told.url)}
-    said = json.loads(subprocess.run([*command, "gaps"], cwd=ROOT, env=environment, capture_output=True, check=True).stdout)
-    assert said["missing"] == {"reservation_never_created": 1, "task_never_created": 1}
-    assert [row["reason"] for row in said["gaps"]] == ["task_never_created", "reservation_never_created"]
-    assert said["gaps"][0]["workspace_sid"] == WORKSPACE
+    assert said["gaps"][0]["kind"] == "reservation"
+    assert all(row["revealed_at"].endswith("Z") for row in said["gaps"])
     assert said["next"] == "projector backfill"
-    standing = json.loads(
-        subprocess.run([*command, "status", "--json"], cwd=ROOT, env=environment, capture_output=True, check=True).stdout
-    )
-    assert standing["gaps"] == said["missing"]
+    assert run(url, "gaps", "--kind", "reservation")["missing"] == {"reservation_never_created": 1}
+    later = run(url, "gaps", "--since", said["gaps"][0]["revealed_at"])
+    assert sum(later["missing"].values()) == len(later["gaps"]) == 3
+    assert run(url, "status", "--json")["gaps"] == said["missing"]
 
 
-def test_a_workspace_can_be_asked_for_alone(told: Ledger) -> None:
+def test_a_workspace_can_be_asked_for_alone(ledger: Ledger) -> None:
     """Of two, one."""
     other = "WS" + "2" * 32
-    told.after(task_completed(9), task_completed(9) | {"WorkspaceSid": other, "Sid": sid("EV", "theirs")})
-    with disposing(open_engine(told.url)) as engine, reading(engine) as connection:
-        assert {row["workspace_sid"] for row in gaps(connection, other, 10)} == {other}
-        assert {row["workspace_sid"] for row in gaps(connection, None, 10)} == {other, WORKSPACE}
-    assert view("gap").c.keys()[:3] == ["workspace_sid", "kind", "sid"]
+    ledger.hears([task_completed(9), task_completed(9) | {"WorkspaceSid": other, "Sid": sid("EV", "theirs")}])
+    with reading(ledger.engine) as connection:
+        assert {row["workspace_sid"] for row in gaps(connection, limit=10, workspace_sid=other)} == {other}
+        assert {row["workspace_sid"] for row in gaps(connection, limit=10)} == {other, WORKSPACE}
+
+
+def test_a_gap_is_there_as_it_was_known_then(url: URL) -> None:
+    """`projector at --known-at`: before it was revealed, while the callback was missing, and when it had come."""
+    told = born()
+    lost = told.pop(1)
+    with looking_at(url) as floor:
+        floor.told(told[0], received_at=10).told(*told[1:], received_at=20).told(lost, received_at=30)
+        floor.told(reservation("wrapup", 40, "r1"), received_at=50)
+        found = {at: floor.at(sid("WT", "t"), 1, at) for at in (9, 10, 20, 30, 50)}
+        offer = floor.at(sid("WR", "r1"), 45, 50)
+    reasons = {at: [gap["reason"] for gap in each.get("gaps", ())] for at, each in found.items()}
+    assert reasons == {
+        9: [], 10: ["queue_never_entered", "task_never_created"], 20: ["task_never_created"], 30: [], 50: ["task_never_wrapped"],
+    }  # fmt: skip
+    assert found[20]["gaps"][0] == {
+        "reason": "task_never_created", "missing_event_type": "task.created", "event_sid": told[-1]["Sid"], "revealed_at": ms(0.002),
+    }  # fmt: skip
+    assert [gap["reason"] for gap in offer["gaps"]] == ["reservation_never_accepted", "reservation_never_created"]
+
+
+def test_the_board_and_the_metrics_count_by_reason(url: URL) -> None:
+    """The board of its own workspace, while it shows now; `/metrics` of all, their sum even where there are none."""
+    with board_over(url) as board, posting_to(url) as webhook:
+        board.told(*born())
+        assert "projector_gaps_count 0.0" in webhook.client.get("/metrics").text
+        board.told(task_completed(9, "u"), *in_workspace("WS" + "2" * 32, [task_completed(9)]))
+        assert "Believed missing: 1 callback (task_never_created 1). projector gaps names them." in text(board.page())
+        assert "Believed missing" not in board.page(at=iso(ms(10)))
+        told = webhook.client.get("/metrics").text
+    assert 'projector_gaps{reason="task_never_created"} 2.0' in told
+    assert "projector_gaps_count 2.0" in told
+
+
+def run(url: URL, *arguments: str) -> Any:
+    done = subprocess.run(
+        [sys.executable, "-m", "projector", *arguments], cwd=ROOT, capture_output=True, check=True,
+        env={**os.environ, "PROJECTOR_DATABASE_URL": text_url(url)},
+    )  # fmt: skip
+    return json.loads(done.stdout)

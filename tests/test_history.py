@@ -53,10 +53,19 @@ def status(began: float, ended: float | None, value: str, by: Parameters) -> Tas
 
 
 def visit(
-    began: float, ended: float | None, outcome: str | None, by: Parameters, queue: str = "Support", inferred: bool = False
+    began: float,
+    ended: float | None,
+    outcome: str | None,
+    by: Parameters,
+    queue: str = "Support",
+    inferred: bool = False,
+    told: bool | None = None,
 ) -> TaskQueueSpan:
     said = {"task_queue_sid": sid("WQ", queue.lower()), "task_queue_name": queue}
-    return TaskQueueSpan(task_sid=sid("WT", "t"), outcome=outcome, inferred=inferred, **said, **times(began, ended, by))
+    told = by["EventType"] == "task-queue.entered" if told is None else told
+    return TaskQueueSpan(
+        task_sid=sid("WT", "t"), outcome=outcome, inferred=inferred, told=told, **said, **times(began, ended, by)
+    )
 
 
 def offer(
@@ -300,7 +309,7 @@ def test_a_transfer_to_a_queue_is_another_visit(shown: dict[str, str]) -> None:
     told = given(*TALKING, initiated, entered, to_bob, accepted, task("task.transfer-completed", at=33.1, **ASSIGNED, **VIP))
     began, by = (10, initiated) if shown else (10.2, entered)
     assert told.spans("task_queue_span", "t") == line(
-        visit(0.002, 4, "accepted", by=ENTERED), visit(began, 33, "accepted", by=by, queue="VIP")
+        visit(0.002, 4, "accepted", by=ENTERED), visit(began, 33, "accepted", by=by, queue="VIP", told=True)
     )
 
 
@@ -341,7 +350,7 @@ def test_a_transfer_to_a_queue_that_comes_to_nothing_ends_its_visit_canceled(bac
         task_completed(at=90, **VIP),
     )  # fmt: skip
     assert told.spans("task_queue_span", "t") == line(
-        visit(0.002, 4, "accepted", by=ENTERED), visit(10, 31, "canceled", by=initiated, queue="VIP")
+        visit(0.002, 4, "accepted", by=ENTERED), visit(10, 31, "canceled", by=initiated, queue="VIP", told=True)
     )
     (*_, last) = told.spans("task_status_span", "t")
     assert (last.status, last.started_ms, last.ended_ms) == ("assigned", ms(31), ms(90))

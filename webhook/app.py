@@ -17,7 +17,7 @@ Progress = Callable[[int], dict[str, object]]
 
 
 def create_app(config: Config, log: Log, progress: Progress) -> Flask:
-    """The application over a log; `progress(now_ms)` says how far the tables are (`projector.status.progress`)."""
+    """The application over a log; `progress(now_ms)` says how far the tables are (`projector.status.standing`)."""
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = BODY_MAX_BYTES
     app.extensions.update(

@@ -63,6 +63,13 @@ def _progress() -> CollectorRegistry:
             Gauge(
                 f"projector_{name}_count", f"How many {name} there are: there is no Sid where there are none.", registry=registry
             ).set(len(value))
+        elif isinstance(value, dict):  # reason → how many; the words are few and ours
+            by_reason = Gauge(f"projector_{name}", f"{name} of /readyz, by reason.", ["reason"], registry=registry)
+            for reason, times in value.items():
+                by_reason.labels(reason).set(times)
+            Gauge(f"projector_{name}_count", f"All {name}: there is no reason where there are none.", registry=registry).set(
+                sum(value.values())
+            )
         else:
             Gauge(f"projector_{name}", f"{name} of /readyz.", registry=registry).set(float(value))
     return registry

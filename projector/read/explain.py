@@ -168,7 +168,7 @@ def _shown(struct: Struct, subject: Subject) -> Row:
     """A span or gap by its public name, without what is not known of it and without whose it is."""
     untold = ("workspace_sid", f"{subject.unit.kind}_sid", "kind", "sid", "n")
     row = {name: value for name, value in row_of(struct).items() if value is not None and name not in untold}
-    return {"table": HISTORY_OF[type(struct)].name.removesuffix("_past")} | row
+    return {"table": HISTORY_OF[type(struct)].name.removesuffix("_past").removesuffix("_told")} | row
 
 
 def _named(now: Present, subject: Subject) -> Iterator[Row]:

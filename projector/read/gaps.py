@@ -6,22 +6,61 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from projector.rows import Row
+from projector import tables
+from projector.access import projected
+from projector.database import disposing
+from projector.rows import STORED, Row, row_of
 from projector.status import missing
+from projector.tables import gap_told
+from projector.tables.gaps import MENTIONED, gap
 from projector.tables.views import view
+from projector.taskrouter.fold import Folding
 from projector.taskrouter.worker import AGREE_MS
 
+DAY_MS = 24 * 3_600_000
 OTHER_ACTIVITY = "mentions_another_activity"
 
 
-def gaps(connection: sa.Connection, workspace_sid: str | None, limit: int, *, hints: bool = False) -> list[Row]:
-    """The latest first, at most `limit`; or the hints."""
+def counted(connection: sa.Connection, workspace_sid: str) -> dict[str, int]:
+    """How many gaps a workspace has, by reason; hints apart."""
+    return missing(connection, *_asked(workspace_sid, None, None))
+
+
+def gaps(
+    connection: sa.Connection,
+    *,
+    limit: int,
+    workspace_sid: str | None = None,
+    kind: str | None = None,
+    since_ms: int | None = None,
+    hints: bool = False,
+) -> list[Row]:
+    """The latest first, at most `limit`; or the hints. Of one workspace, of one kind, revealed since a moment, where asked."""
     c = view("gap").c
-    where = [c.is_hint if hints else ~c.is_hint]
-    if workspace_sid is not None:
-        where.append(c.workspace_sid == workspace_sid)
+    where = [c.is_hint if hints else ~c.is_hint, *_asked(workspace_sid, kind, since_ms)]
     found = sa.select(*c).where(*where).order_by(c.revealed_at.desc(), c.workspace_sid, c.kind, c.sid, c.n, c.reason).limit(limit)
     return [dict(row._mapping) for row in connection.execute(found)]
+
+
+def _asked(workspace_sid: str | None, kind: str | None, since_ms: int | None) -> list[sa.ColumnElement[bool]]:
+    c = view("gap").c
+    asked = ((c.workspace_sid, workspace_sid), (c.kind, kind))
+    return [column == value for column, value in asked if value is not None] + (
+        [] if since_ms is None else [c.revealed_at >= since_ms]
+    )
+
+
+def gaps_then(folding: Folding) -> list[Row]:
+    """Of one unit as its callbacks of then come to: the view's own select, over its rows in a database in memory. Hints are left out."""
+    read = (gap_told, tables.task, tables.reservation, tables.task_queue_span_past, *MENTIONED)
+    with disposing(sa.create_engine("sqlite://")) as engine, engine.connect() as connection:
+        tables.metadata.create_all(connection, read)
+        for each in (folding.state.head, *folding.state.parts.values(), *folding.closed):
+            if (table := STORED[type(each)]) in read:
+                connection.execute(sa.insert(table), row_of(each))
+        found = gap().subquery("gap")
+        order = (found.c.revealed_at, found.c.kind, found.c.sid, found.c.n, found.c.reason)
+        return [dict(row._mapping) for row in connection.execute(sa.select(found).where(~found.c.is_hint).order_by(*order))]
 
 
 def other_activities(connection: sa.Connection, workspace_sid: str | None, since_ms: int) -> list[Row]:
@@ -68,13 +107,25 @@ def _is_elsewhere(at_ms: int, activity_sid: str, spells: Iterable[Any]) -> bool:
     return is_known and all(each.activity_sid != activity_sid for each in around)
 
 
-def ledger(connection: sa.Connection, workspace_sid: str | None, since_ms: int, limit: int) -> dict[str, Any]:
-    """Counts by reason, what is missing, the latest first, and hints: as `projector gaps` tells it."""
-    others = other_activities(connection, workspace_sid, since_ms)
-    counts = missing(connection, workspace_sid) | ({OTHER_ACTIVITY: len(others)} if others else {})
-    found = gaps(connection, workspace_sid, limit) + others[:limit]
+def ledger(
+    connection: sa.Connection,
+    *,
+    limit: int,
+    workspace_sid: str | None = None,
+    kind: str | None = None,
+    since_ms: int | None = None,
+) -> dict[str, Any]:
+    """Counts by reason, what is missing, the latest first, and hints: as `projector gaps` tells it.
+
+    Offers are held against their workers' activities since `since_ms`, by default a day before the last callback.
+    """
+    of = {"workspace_sid": workspace_sid, "kind": kind, "since_ms": since_ms}  # type: dict[str, Any]
+    offers_since_ms = (projected(connection).event_at or 0) - DAY_MS if since_ms is None else since_ms
+    others = other_activities(connection, workspace_sid, offers_since_ms) if kind in (None, "worker") else []
+    counts = missing(connection, *_asked(**of)) | ({OTHER_ACTIVITY: len(others)} if others else {})
+    found = gaps(connection, limit=limit, **of) + others[:limit]
     return {
         "missing": counts,
         "gaps": sorted(found, key=lambda row: row["revealed_at"] or 0, reverse=True)[:limit],
-        "hints": gaps(connection, workspace_sid, limit, hints=True),
+        "hints": gaps(connection, limit=limit, hints=True, **of),
     }

@@ -10,6 +10,7 @@ from projector.errors import Unanswerable
 from projector.log import Log
 from projector.read.activities import activities
 from projector.read.find import TABLES, Subject, find
+from projector.read.gaps import gaps_then
 from projector.read.names import is_there
 from projector.read.present import Present, present
 from projector.read.queue import queue
@@ -26,7 +27,7 @@ def at(engine: sa.Engine, log: Log, sid: str, at_ms: int, known_ms: int | None =
 
     `position`, `known_to_at`, `behind`: what the tables hold of the log, up to which event time, and how many callbacks wait to be
     projected. `exists` False: `why` is `not_yet`, `deleted` (with `deleted_at` and its basis), `only_mentioned` (no callback of its own is
-    known) or `not_known_then` (none had arrived). Raises `NotFound`, `Unanswerable`.
+    known) or `not_known_then` (none had arrived). `gaps`, with `known_ms`: what was believed missing of it then, whenever it happened. Raises `NotFound`, `Unanswerable`.
     """
     with present(engine, log) as now:
         subject = find(now.today, sid, workspace_sid)
@@ -48,7 +49,8 @@ def at(engine: sa.Engine, log: Log, sid: str, at_ms: int, known_ms: int | None =
             )
         then = Refolded(now, position)
         row = _of_one(then, subject, at_ms)
-        return {"exists": True} | asked | row if row else {"exists": False} | asked | _absence(then, now, subject, at_ms)
+        found = {"exists": True} | asked | row if row else {"exists": False} | asked | _absence(then, now, subject, at_ms)
+        return found | _gaps(then, subject)
 
 
 def _of_one(source: Source, subject: Subject, at_ms: int) -> Row | None:
@@ -62,6 +64,13 @@ def _of_one(source: Source, subject: Subject, at_ms: int) -> Row | None:
         case _:
             asked = "WK…, WT…, WR…, WQ… and WS…"
             raise Unanswerable(f"{subject.sid} has no history of its own. Ask for {asked}, or `projector explain {subject.sid}`.")
+
+
+def _gaps(then: Refolded, subject: Subject) -> Row:
+    folding = then.folding(subject.unit)
+    found = [] if folding is None else [gap for gap in gaps_then(folding) if gap["sid"] == subject.sid]
+    told = ("reason", "missing_event_type", "missing_at", "activity_sid", "event_sid", "revealed_at")
+    return {"gaps": [{name: gap[name] for name in told if gap[name] is not None} for gap in found]} if found else {}
 
 
 def _of_many(now: Present, subject: Subject, at_ms: int) -> Row | None:

@@ -42,7 +42,7 @@ class Refolded:
 
     def state(self, unit: Unit) -> State | None:
         """See `Source.state`."""
-        folding = self._folding(unit)
+        folding = self.folding(unit)
         return folding.state if folding else None
 
     def begun(self, last: S, at_ms: int) -> S | None:
@@ -96,14 +96,15 @@ class Refolded:
         """None: a checkpoint of the tables may hold what arrived later."""
         return None
 
-    def _folding(self, unit: Unit) -> Folding | None:
+    def folding(self, unit: Unit) -> Folding | None:
+        """A unit's state, and the spans and gaps of before; None when nothing of it had arrived."""
         if unit not in self._folded:
             told = self.callbacks(unit, 0, LATEST_MS)
             self._folded[unit] = fold(unit, told) if told else None
         return self._folded[unit]
 
     def _closed(self, unit: Unit) -> Sequence[Struct]:
-        folding = self._folding(unit)
+        folding = self.folding(unit)
         return folding.closed if folding else ()
 
 

@@ -122,7 +122,7 @@ task = sa.Table(
     at("visit_ended_at", "When it ended, unless with the task."),
     column("visit_outcome", sa.Text, "What ended it, unless the task's end: accepted, timeout, moved, canceled."),
     column("created_told", sa.Boolean, "True: by task.created.", nullable=False, server_default=sa.false()),
-    column("ended_told", sa.Boolean, "True: by task.completed or task.canceled.", nullable=False, server_default=sa.false()),
+    column("ended_told", sa.Boolean, "True: by task.completed or task.canceled, or REST has shown it ended.", nullable=False, server_default=sa.false()),
     column("observed", sa.Boolean, OBSERVED, nullable=False, server_default=sa.false()),
     first_seen(), *head(),
     # A queue's backlog and the longest wait in it.
@@ -160,6 +160,7 @@ reservation = sa.Table(
     personal("live_worker_name", "The worker's name in that callback."),
     column("live_activity_sid", SID, "The worker's activity in that callback."),
     column("live_activity_name", sa.Text, "That activity's name."),
+    column("created_told", sa.Boolean, "True: by reservation.created.", nullable=False, server_default=sa.false()),
     column("observed", sa.Boolean, OBSERVED, nullable=False, server_default=sa.false()),
     first_seen(),
     at("updated_at", "Event time of the last callback of its own."),

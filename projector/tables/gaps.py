@@ -1,9 +1,11 @@
 """The gap ledger: what must have happened and is not here, as a view over the rows. A function of the set of callbacks, like they.
 
 `gap_told` holds what the fold of a worker sees: its updates say which activity they end, and how long that lasted. All else follows
-from a row as it stands: a task completed that was never created, an offer accepted that was never made. A row that REST has shown
-(`observed`) is left out: what came before may never have been told to anybody. The callback that was missing closes its gap by what it
-changes in the row.
+from a row as it stands: a task completed that was never created, an offer accepted that was never made. Of a row that REST has shown
+(`observed`) what came before is left out: it may never have been told to anybody; its end is not. The callback that was missing closes its
+gap by what it changes in the row.
+
+Rows that lack something are few among all there ever were, and are found by a partial index of each table that grows.
 
 A *hint* is no gap for sure: who was there before the projector was has never been created for it.
 """
@@ -22,10 +24,12 @@ REASONS = {  # reason → what it means
     "previous_activity_longer": "an update ends an activity that lasted longer than what was known",
     "observed_otherwise": "REST shows another activity than the one that was known",
     "task_never_created": "a task is known, its task.created is not",
+    "task_never_wrapped": "a task is shown wrapping, its task.wrapup is not known",
     "task_never_ended": "a snapshot shows a task ended, its task.completed or task.canceled is not known",
     "task_never_accepted": "a task was assigned, and no reservation of it accepted",
     "task_never_offered": "a task was reserved, and no reservation of it created",
-    "queue_never_entered": "a snapshot shows a task in a queue that it never entered, or out of one that it never left",
+    "queue_never_entered": "a snapshot shows a task in a queue that it never entered",
+    "queue_never_left": "a snapshot shows a task in another queue, and it never left the one before",
     "reservation_never_created": "a reservation is known, its reservation.created is not",
     "reservation_never_accepted": "a reservation was wrapped up or completed, and never accepted",
     "reservation_never_ended": "a task ended, and its reservation did not",
@@ -33,25 +37,33 @@ REASONS = {  # reason → what it means
     "only_mentioned": "hint: a thing was mentioned, and never told of by a callback of its own",
 }
 
+MENTIONED = (worker, activity, task_queue, workflow, task_channel)  # whose rows a mention alone may make
+
 _T, _R, _P, _W = task.c, reservation.c, task_queue_span_past.c, worker.c
 _NULL = sa.null()
 _SEEN = sa.and_(_T.callback_count > 0, ~_T.observed)
 _TOLD = ~_R.observed
 TASK_CREATED = sa.and_(_SEEN, ~_T.created_told)
-TASK_ENDED = sa.and_(_SEEN, ~_T.ended_told, _T.status.in_(("completed", "canceled")))
+TASK_ENDED = sa.and_(~_T.ended_told, _T.status.in_(("completed", "canceled")))
 TASK_ACCEPTED = sa.and_(_SEEN, _T.live_status.in_(("assigned", "wrapping")), _T.first_accepted_at.is_(None))
 TASK_OFFERED = sa.and_(_SEEN, _T.live_status == "reserved", _T.first_reserved_at.is_(None), _T.first_accepted_at.is_(None))
-TASK_QUEUED = sa.and_(_SEEN, _T.visit_inferred)
-OFFER_CREATED = sa.and_(_TOLD, _R.created_at.is_(None), _R.status != "failed")
+TASK_WRAPPED = sa.and_(_T.live_status == "wrapping", _T.wrapup_at.is_(None), sa.func.substr(_T.live_event_sid, 1, 2) != "OB")
+TASK_QUEUED = sa.and_(_SEEN, _T.visit_inferred, ~_T.visit_told)
+OFFER_CREATED = sa.and_(_TOLD, ~_R.created_told, _R.failed_at.is_(None))
 OFFER_ACCEPTED = sa.and_(
     _TOLD, _R.accepted_at.is_(None), sa.or_(_R.wrapup_at.is_not(None), sa.and_(_R.status == "completed", ~_R.inferred))
 )
-# A task that is deleted or purged takes its offers with it, and nobody tells of them; one that ends tells the end of each.
-OFFER_ENDED = sa.and_(
-    _TOLD,
-    _R.inferred,
-    sa.exists().where(_T.workspace_sid == _R.workspace_sid, _T.task_sid == _R.task_sid, _T.status.in_(("completed", "canceled"))),
-)
+OFFER_ENDED = _R.inferred.is_(True)
+VISIT_LACKS = _P.inferred.is_(True)
+
+# In just these words the partial indexes are made, and asked for: that is how both databases know that they serve.
+TASK_LACKS = sa.or_(TASK_CREATED, TASK_ENDED, TASK_ACCEPTED, TASK_OFFERED, TASK_WRAPPED, TASK_QUEUED)
+OFFER_LACKS = sa.or_(OFFER_CREATED, OFFER_ACCEPTED, OFFER_ENDED)
+for _table, _lacks in ((task, TASK_LACKS), (reservation, OFFER_LACKS), (task_queue_span_past, VISIT_LACKS)):
+    sa.Index(f"ix_{_table.name}_lacks", _table.c.workspace_sid, _table.c.task_sid, postgresql_where=_lacks, sqlite_where=_lacks)
+
+# What may have become of an offer that is pending at its task's end.
+_ANSWERED = " or ".join(f"reservation.{what}" for what in ("accepted", "rejected", "timeout", "canceled", "rescinded"))
 
 
 def gap() -> sa.CompoundSelect[Any]:
@@ -62,26 +74,38 @@ def gap() -> sa.CompoundSelect[Any]:
         sa.false().label("is_hint"),
     )  # fmt: skip
     ended = sa.case((_T.status == "completed", "task.completed"), else_="task.canceled")
+    accepted = sa.or_(_R.accepted_at.is_not(None), _R.wrapup_at.is_not(None), sa.and_(_R.status == "completed", ~_R.inferred))
     tasks = (
         _task("task_never_created", TASK_CREATED, "task.created", _T.created_at),
         _task("task_never_ended", TASK_ENDED, ended, sa.func.coalesce(_T.completed_at, _T.canceled_at)),
-        _task("task_never_accepted", TASK_ACCEPTED, "reservation.accepted", _T.live_since),
-        _task("task_never_offered", TASK_OFFERED, "reservation.created", _T.live_since),
+        _task("task_never_accepted", TASK_ACCEPTED, "reservation.accepted", _T.live_since).where(~_has_offer(_T, accepted)),
+        _task("task_never_offered", TASK_OFFERED, "reservation.created", _T.live_since).where(~_has_offer(_T, sa.true())),
+        _task("task_never_wrapped", TASK_WRAPPED, "task.wrapup", _T.live_since),
         _task("queue_never_entered", TASK_QUEUED, "task-queue.entered", _T.visit_since),
-        _row(
-            sa.literal("task"), _P.task_sid, "queue_never_entered", _P.event_sid, _P.started_at, "task-queue.entered", _P.started_at, _P.workspace_sid
-        ).where(_P.inferred),
+        _visit("queue_never_entered", ~_P.told, "task-queue.entered", _P.started_at),
+        # Out of a queue into another: told by either, or it was accepted out of the first, and that is the reservation's gap where one shows it.
+        _visit(
+            "queue_never_left", sa.and_(_P.told, _P.outcome == "moved", ~_has_offer(_P, OFFER_ACCEPTED)),
+            "task-queue.moved or task-queue.timeout or reservation.accepted", _P.ended_at,
+        ),
     )  # fmt: skip
+    # A task that is deleted takes its offers with it, and nobody tells of them; one that ends tells the end of each. But whoever
+    # handed a task on may wrap up while it is canceled.
+    owed = sa.or_(_R.status == "completed", sa.and_(_R.live_status == "pending", _of_task(_R, _T.status == "canceled")))
     offers = (
         _offer("reservation_never_created", OFFER_CREATED, "reservation.created", _R.first_seen_at),
         _offer("reservation_never_accepted", OFFER_ACCEPTED, "reservation.accepted", _R.live_since),
-        _offer("reservation_never_ended", OFFER_ENDED, "reservation.completed or its other end", _R.live_since),
-    )
+        _offer(
+            "reservation_never_ended", sa.and_(OFFER_ENDED, owed),
+            sa.case((_R.live_status == "pending", _ANSWERED), else_="reservation.completed"),
+            sa.func.coalesce(_R.completed_at, _R.canceled_at),
+        ),
+    )  # fmt: skip
     hints = [
         _row(sa.literal("worker"), _W.worker_sid, "worker_never_created", _W.last_event_sid, _W.first_seen_at, "worker.created", _NULL, _W.workspace_sid, hint=True)
         .where(_W.folded_to != "", _W.created_at.is_(None))
     ]  # fmt: skip
-    hints += [_mentioned(table) for table in (worker, activity, task_queue, workflow, task_channel)]
+    hints += [_mentioned(table) for table in MENTIONED]
     return sa.union_all(told, *tasks, *offers, *hints)
 
 
@@ -108,10 +132,17 @@ def _row(
 def _task(reason: str, holds: Any, missing: Any, missing_at: Any) -> sa.Select[Any]:
     return _row(
         sa.literal("task"), _T.task_sid, reason, _T.last_event_sid, _T.updated_at, missing, missing_at, _T.workspace_sid
-    ).where(holds)
+    ).where(TASK_LACKS, holds)
 
 
-def _offer(reason: str, holds: Any, missing: str, missing_at: Any) -> sa.Select[Any]:
+def _visit(reason: str, holds: Any, missing: str, missing_at: Any) -> sa.Select[Any]:
+    """Of visits that others followed: the last one is in the task's row."""
+    return _row(
+        sa.literal("task"), _P.task_sid, reason, _P.event_sid, _P.started_at, missing, missing_at, _P.workspace_sid
+    ).where(VISIT_LACKS, holds, _of_task(_P, ~_T.observed))
+
+
+def _offer(reason: str, holds: Any, missing: Any, missing_at: Any) -> sa.Select[Any]:
     return _row(
         sa.literal("reservation"),
         _R.reservation_sid,
@@ -121,7 +152,17 @@ def _offer(reason: str, holds: Any, missing: str, missing_at: Any) -> sa.Select[
         missing,
         missing_at,
         _R.workspace_sid,
-    ).where(holds)
+    ).where(OFFER_LACKS, holds)
+
+
+def _has_offer(c: Any, which: Any) -> sa.Exists:
+    """Whether the task that a row is of has such an offer."""
+    return sa.exists().where(_R.workspace_sid == c.workspace_sid, _R.task_sid == c.task_sid, which)
+
+
+def _of_task(c: Any, holds: Any) -> sa.Exists:
+    """Whether this holds of the task that a row is of."""
+    return sa.exists().where(_T.workspace_sid == c.workspace_sid, _T.task_sid == c.task_sid, holds)
 
 
 def _mentioned(table: sa.Table) -> sa.Select[Any]:

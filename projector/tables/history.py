@@ -94,6 +94,7 @@ task_queue_span_past = _past(
     [
         column("task_queue_sid", SID, "WQ…"),
         column("task_queue_name", sa.Text, "The queue's name as sent then."),
+        column("told", sa.Boolean, "True: by task-queue.entered.", nullable=False, server_default=sa.false()),
         column("outcome", sa.Text, "accepted, timeout, moved, canceled."),
     ],
     "Visits of tasks to queues that another one followed.",

@@ -54,6 +54,7 @@ class Reservation(Struct, frozen=True, kw_only=True):
     live_activity_name: str | None = None
     updated_ms: int | None = None
     last_event_sid: str | None = None
+    created_told: bool = False  # by reservation.created
     observed: bool = False  # REST has shown it: what came before that may never have been told
     closed: Closed = ()
 
@@ -205,5 +206,6 @@ def _described(reservation: Reservation, callback: Callback) -> Reservation:
         ignore_capacity=reservation.ignore_capacity if ignore_capacity is None else ignore_capacity,
         updated_ms=callback.at_ms,
         last_event_sid=callback.identity,
+        created_told=reservation.created_told or callback.event_type == "reservation.created",
         observed=reservation.observed or callback.event_type == "reservation.observed",
     )

@@ -64,7 +64,7 @@ class Task(Head, frozen=True, kw_only=True):
     visit_ended_ms: int | None = None
     visit_outcome: str | None = None
     created_told: bool = False  # by task.created
-    ended_told: bool = False  # by task.completed or task.canceled
+    ended_told: bool = False  # by task.completed or task.canceled, or shown by REST
     observed: bool = False  # REST has shown it: what came before that may never have been told
 
 
@@ -81,6 +81,7 @@ class TaskQueueSpan(Span, frozen=True, kw_only=True):
     task_sid: str = ""
     task_queue_sid: str = ""
     task_queue_name: str | None = None
+    told: bool = False  # by task-queue.entered
     outcome: str | None = None
 
 
@@ -114,7 +115,7 @@ def evolve(task: Task, callback: Callback) -> Task:
         case "task.completed" | "task.canceled":
             return replace(task, ended_told=True)
         case "task.observed":
-            return replace(task, observed=True)
+            return replace(task, observed=True, ended_told=task.ended_told or callback.fields.task_assignment_status in TERMINAL)
         case "reservation.created" if task.first_reserved_ms is None:
             return replace(task, first_reserved_ms=at_ms)
         case "reservation.accepted" if task.first_accepted_ms is None:
@@ -322,5 +323,6 @@ def _visit(task: Task) -> TaskQueueSpan | None:
         inferred=task.visit_inferred,
         task_queue_sid=task.visit_queue_sid,
         task_queue_name=task.visit_queue_name,
+        told=task.visit_told,
         outcome=task.visit_outcome,
     )
