@@ -43,7 +43,7 @@ def test_the_event_table_is_the_one_in_the_code() -> None:
     """Every EventType stands in the README with the effect the code states."""
     expected = {name: event.effect for name, event in EVENT_TYPES.items()}
     expected |= {name: f"another spelling of `{canonical}`" for name, canonical in SPELLINGS.items()}
-    assert rows("EventType | what changes") == expected
+    assert rows("EventType | its loss is | what changes") == expected
 
 
 def test_the_settings_table_is_the_one_in_the_code() -> None:

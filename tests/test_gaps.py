@@ -37,6 +37,7 @@ from tests.posting import UNHURRIED, posting_to
 from tests.reshaping import iso
 
 PAGE = (ROOT / "docs" / "feeds.md").read_text()
+README = (ROOT / "README.md").read_text()
 
 
 class Loss(NamedTuple):
@@ -97,6 +98,14 @@ def test_the_page_names_every_type_and_reason() -> None:
     told = dict(re.findall(r"^\| `(\w+)` \| (.+?) \|$", PAGE, re.MULTILINE))
     assert {reason: told.get(reason) for reason in REASONS} == REASONS
     assert OTHER_ACTIVITY in told
+
+
+def test_the_readme_says_of_each_type_what_the_page_says() -> None:
+    """In a word or two, beside what it changes."""
+    shown = dict(re.findall(r"^\| `([\w.-]+)` \| (named|sometimes named|backfill alone|adopted again) \|", README, re.MULTILINE))
+    assert list(shown) == list(EVENT_TYPES)
+    for name, said in documented().items():
+        assert said.startswith({"sometimes named": "sometimes", "adopted again": "not an event"}.get(shown[name], shown[name]))
 
 
 @pytest.mark.parametrize("event_type", [name for name in EVENT_TYPES if not name.endswith(".observed")])

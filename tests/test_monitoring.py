@@ -16,9 +16,11 @@ from sqlalchemy.engine import URL
 from projector.log import Outcome
 from projector.tables import iso
 from tests.databases import Databases
-from tests.given import task, task_created, text_url
+from tests.given import task, task_completed, task_created, text_url
 from tests.posting import posting_to
 from tests.readers import MINE, Reader, a_reader, two_workspaces
+from tests.test_event_streams import SINK, batch
+from tests.test_event_streams import post as post_batch
 
 DOCS = Path(__file__).parent.parent / "docs"
 COMPOSE = yaml.safe_load((DOCS.parent / "docker-compose.yml").read_text())["services"]
@@ -194,11 +196,12 @@ def _alerts() -> dict[str, dict[str, Any]]:
 
 def test_alerts_ask_for_metrics_that_are_there(url: URL) -> None:
     """Every metric and every label of the rules is one that `GET /metrics` shows."""
-    with posting_to(url) as webhook:
+    with posting_to(url, event_streams_url=SINK) as webhook:
         webhook.post(task_created(at=0))
         webhook.post(task("task.updated", at=1), **{"X-Twilio-Signature": "no"})
+        post_batch(webhook, batch(task_completed(at=2)))
         exposed = webhook.client.get("/metrics").get_data(as_text=True)
-    metrics = set(re.findall(r"^(projector_\w+)", exposed, re.MULTILINE))
+    metrics = set(re.findall(r"^# TYPE (projector_\w+)", exposed, re.MULTILINE))
     asked = {name for rule in _alerts().values() for name in re.findall(r"projector_\w+", rule["expr"])}
     assert len(asked) >= 8
     assert asked <= metrics
