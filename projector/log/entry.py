@@ -13,7 +13,8 @@ from projector.taskrouter.sameness import same_core, same_where_both_say
 from projector.taskrouter.text import LATEST_MS, clean
 
 PUSHED = ("callback", "event-streams", "kinesis")  # what Twilio sends by itself, and may lose
-FEEDS = (*PUSHED, "events-api", "rest", "import")  # a document's `source`
+ASKED = ("events-api", "rest")  # what Twilio is asked for, again and again
+FEEDS = (*PUSHED, *ASKED, "import")  # a document's `source`
 
 
 class Outcome(Enum):
@@ -220,10 +221,14 @@ class Decision(NamedTuple):
     seen: list[Seen]
     outcomes: list[Outcome]
 
-    def counts(self) -> dict[str, int]:
-        """The outcomes that leave no row in the log, by name."""
-        kept = (Outcome.DUPLICATE, Outcome.CONFLICT, Outcome.QUARANTINED)
-        return {outcome.value: n for outcome in kept if (n := self.outcomes.count(outcome))}
+    def counts(self, arrivals: Sequence[Entry | Rejected]) -> dict[str, int]:
+        """The outcomes that leave no row in the log, by name. What was known when it was asked for is no duplicate: nobody sent it twice."""
+        kept = [
+            outcome
+            for arrival, outcome in zip(arrivals, self.outcomes, strict=True)
+            if outcome is not Outcome.STORED and not (outcome is Outcome.DUPLICATE and arrival.source in ASKED)
+        ]
+        return {outcome.value: kept.count(outcome) for outcome in dict.fromkeys(kept)}
 
 
 class _Known(NamedTuple):

@@ -203,7 +203,7 @@ class PostgresLog(PostgresApplicationRecorder):
             conn.execute(self._quarantine, (rejected.digest, rejected.reason, rejected.source, rejected.body))
         if decision.seen:
             conn.execute(self._seen, [list(column) for column in zip(*decision.seen, strict=True)])
-        for outcome, times in decision.counts().items():
+        for outcome, times in decision.counts(arrivals).items():
             conn.execute(self._count, (outcome, times))
         return decision
 

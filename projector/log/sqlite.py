@@ -139,7 +139,7 @@ class SQLiteLog(SQLiteApplicationRecorder):
                 values = (rejected.digest, rejected.reason, rejected.source, rejected.body, now_ms)
                 cursor.execute(_QUARANTINE, values)
             cursor.executemany(_SEEN, decision.seen)
-            cursor.executemany(_COUNT, list(decision.counts().items()))
+            cursor.executemany(_COUNT, list(decision.counts(arrivals).items()))
             cursor.executemany(_MARK, marks)
         return decision.outcomes
 
