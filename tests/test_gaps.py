@@ -304,12 +304,14 @@ def test_a_gap_is_there_as_it_was_known_then(url: URL) -> None:
 
 
 def test_the_board_and_the_metrics_count_by_reason(url: URL) -> None:
-    """The board of its own workspace, while it shows now; `/metrics` of all, their sum even where there are none."""
+    """The board of its own workspace, in words, while it shows now; `/metrics` of all, their sum even where there are none."""
     with board_over(url) as board, posting_to(url) as webhook:
         board.told(*born())
         assert "projector_gaps_count 0.0" in webhook.client.get("/metrics").text
         board.told(task_completed(9, "u"), *in_workspace("WS" + "2" * 32, [task_completed(9)]))
-        assert "Believed missing: 1 callback (task_never_created 1). projector gaps names them." in text(board.page())
+        page = text(board.page())
+        assert f"Believed missing: 1 callback. 1 × {REASONS['task_never_created']}" in page
+        assert "projector gaps names them, projector backfill asks Twilio for them." in page
         assert "Believed missing" not in board.page(at=iso(ms(10)))
         told = webhook.client.get("/metrics").text
     assert 'projector_gaps{reason="task_never_created"} 2.0' in told

@@ -28,6 +28,7 @@ from projector.read.then import thing_then
 from projector.read.timeline import timeline, timeline_known
 from projector.read.worker import worker as worker_at
 from projector.rows import Row
+from projector.tables.gaps import REASONS
 from projector.taskrouter.callback import EVENT_SID, Unit
 from projector.taskrouter.span import LONGEST_MS
 from projector.taskrouter.text import EARLIEST_MS
@@ -70,6 +71,7 @@ def wallboard(store: Store, log: Log, seen: Seen, asked: Mapping[str, str]) -> T
             "fresh": board.freshness(now, seen.now_ms),
             "missed": [each for each in last_hour(log, seen.now_ms) if each.missed] if seen.live else [],
             "gaps": counted(now.today, ws) if seen.live else {},
+            "reasons": REASONS,
         }
 
 
