@@ -202,7 +202,7 @@ def task_queue_span() -> sa.Select[Any]:
     c = task.c
     last = sa.select(
         c.workspace_sid, c.task_sid, c.visit_since.label("started_at"), VISIT_ENDED.label("ended_at"), c.visit_n.label("n"),
-        c.visit_queue_sid.label("task_queue_sid"), c.visit_queue_name.label("task_queue_name"),
+        c.visit_queue_sid.label("task_queue_sid"), c.visit_queue_name.label("task_queue_name"), c.visit_told.label("told"),
         VISIT_OUTCOME.label("outcome"), sa.or_(c.visit_inferred, sa.and_(c.visit_ended_at.is_(None), c.completed_at.is_not(None))).label("inferred"),
         c.visit_event_sid.label("event_sid"),
     ).where(c.visit_since.is_not(None))  # fmt: skip
