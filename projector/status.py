@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,7 +11,7 @@ from sqlalchemy.engine import URL
 from projector import tables
 from projector.access import projected, reading
 from projector.database import disposing, open_engine
-from projector.delivered import HOUR_MS, Delivered, delivered, told_twice
+from projector.delivered import HOUR_MS, MINUTE_MS, Delivered, delivered, told_twice
 from projector.errors import LogMismatch
 from projector.log import Log
 from projector.log.entry import recorded_ms
@@ -47,9 +48,7 @@ def progress(log: Log, engine: sa.Engine, now_ms: int) -> dict[str, Any]:
 
 def standing(log: Log, engine: sa.Engine, now_ms: int) -> dict[str, Any]:
     """All of `progress`, and `gaps`: how many callbacks are believed missing, by reason. Raises `LogMismatch`."""
-    with reading(engine) as connection:
-        gaps = missing(connection)
-    return progress(log, engine, now_ms) | {"gaps": gaps}
+    return progress(log, engine, now_ms) | {"gaps": in_all(missing_lately(engine, now_ms))}
 
 
 def unreadable_queues(connection: sa.Connection) -> list[str]:
@@ -125,13 +124,33 @@ def status(log: Log, engine: sa.Engine, now_ms: int) -> dict[str, Any]:
     }
 
 
-def missing(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> dict[str, int]:
-    """How many gaps there are in the ledger (of which this holds), by reason; hints apart."""
+def missing(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> dict[str, dict[str, int]]:
+    """How many callbacks are believed missing, of those of which this holds: workspace → reason → times; hints apart."""
     c = view("gap").c
-    found = connection.execute(
-        sa.select(c.reason, sa.func.count().label("times")).where(~c.is_hint, *where).group_by(c.reason).order_by(c.reason)
-    )
-    return {row.reason: row.times for row in found}
+    counted = sa.select(c.workspace_sid, c.reason, sa.func.count().label("times")).where(~c.is_hint, *where)
+    found: dict[str, dict[str, int]] = {}
+    for row in connection.execute(counted.group_by(c.workspace_sid, c.reason)):
+        found.setdefault(row.workspace_sid, {})[row.reason] = row.times
+    return found
+
+
+def missing_lately(engine: sa.Engine, now_ms: int) -> dict[str, dict[str, int]]:
+    """The same, counted once a minute by each process, whoever asks: where much was lost it takes a while."""
+    return _counted(engine, now_ms // MINUTE_MS)
+
+
+@lru_cache(maxsize=2)
+def _counted(engine: sa.Engine, minute: int) -> dict[str, dict[str, int]]:  # noqa: ARG001 (what it is kept by)
+    with reading(engine) as connection:
+        return missing(connection)
+
+
+def in_all(by_workspace: dict[str, dict[str, int]]) -> dict[str, int]:
+    """By reason, of all workspaces together."""
+    found: Counter[str] = Counter()
+    for times in by_workspace.values():
+        found.update(times)
+    return dict(sorted(found.items()))
 
 
 def _total(by_feed: Iterable[Delivered], what: str) -> dict[str, int]:

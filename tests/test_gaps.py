@@ -22,6 +22,7 @@ from projector.database import disposing, open_engine
 from projector.log import open_log
 from projector.read.gaps import OTHER_ACTIVITY, gaps
 from projector.rebuild import rebuild
+from projector.status import standing
 from projector.tables.gaps import REASONS
 from projector.taskrouter.event_types import EVENT_TYPES
 from tests.board import board_over, text
@@ -305,17 +306,29 @@ def test_a_gap_is_there_as_it_was_known_then(url: URL) -> None:
 
 def test_the_board_and_the_metrics_count_by_reason(url: URL) -> None:
     """The board of its own workspace, in words, while it shows now; `/metrics` of all, their sum even where there are none."""
-    with board_over(url) as board, posting_to(url) as webhook:
+    with board_over(url) as board:
         board.told(*born())
-        assert "projector_gaps_count 0.0" in webhook.client.get("/metrics").text
+        with posting_to(url) as webhook:
+            assert "projector_gaps_count 0.0" in webhook.client.get("/metrics").text
         board.told(task_completed(9, "u"), *in_workspace("WS" + "2" * 32, [task_completed(9)]))
         page = text(board.page())
         assert f"Believed missing: 1 callback. 1 × {REASONS['task_never_created']}" in page
         assert "projector gaps names them, projector backfill asks Twilio for them." in page
         assert "Believed missing" not in board.page(at=iso(ms(10)))
+    with posting_to(url) as webhook:
         told = webhook.client.get("/metrics").text
     assert 'projector_gaps{reason="task_never_created"} 2.0' in told
     assert "projector_gaps_count 2.0" in told
+
+
+def test_gaps_are_counted_once_a_minute(ledger: Ledger) -> None:
+    """By each process, however often it is asked whether it is ready: where much was lost it takes a while."""
+    minute_ms = 60_000
+    ledger.hears([task_completed(9)])
+    assert standing(ledger.log, ledger.engine, 10 * minute_ms)["gaps"] == {"task_never_created": 1}
+    ledger.hears([task_completed(9, "u")])
+    assert standing(ledger.log, ledger.engine, 11 * minute_ms - 1)["gaps"] == {"task_never_created": 1}
+    assert standing(ledger.log, ledger.engine, 11 * minute_ms)["gaps"] == {"task_never_created": 2}
 
 
 def run(url: URL, *arguments: str) -> Any:

@@ -14,6 +14,7 @@ from projector.read.present import Present, present
 from projector.read.refolded import Refolded
 from projector.read.source import Source
 from projector.read.when import position_at
+from projector.status import missing_lately
 from projector.taskrouter.callback import read
 
 LOOK_SECONDS = 10.0  # for an answer; whoever asked is told 503
@@ -48,6 +49,10 @@ class Store:
     def known(self, now: Present, known_ms: int | None) -> Source:
         """All that is known now, or what of it was known by some time."""
         return now if known_ms is None else Refolded(now, position_at(self._log, known_ms))
+
+    def missing_lately(self, workspace_sid: str, now_ms: int) -> dict[str, int]:
+        """How many of a workspace's callbacks are believed missing, by reason, as counted within this minute."""
+        return dict(sorted(missing_lately(self._engine, now_ms).get(workspace_sid, {}).items()))
 
     def account_sid(self, connection: sa.Connection, workspace_sid: str) -> str | None:
         """The AccountSid that the workspace's callbacks name; None while there is none."""

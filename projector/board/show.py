@@ -15,7 +15,6 @@ from projector.read import callbacks
 from projector.read import wallboard as board
 from projector.read.cumulative import Wait
 from projector.read.durations import durations
-from projector.read.gaps import counted
 from projector.read.happening import Scope, Window
 from projector.read.names import channels_of
 from projector.read.present import Present
@@ -70,7 +69,7 @@ def wallboard(store: Store, log: Log, seen: Seen, asked: Mapping[str, str]) -> T
             "latest": callbacks.latest(log, ws, at_ms, LATEST),
             "fresh": board.freshness(now, seen.now_ms),
             "missed": [each for each in last_hour(log, seen.now_ms) if each.missed] if seen.live else [],
-            "gaps": counted(now.today, ws) if seen.live else {},
+            "gaps": store.missing_lately(ws, seen.now_ms) if seen.live else {},
             "reasons": REASONS,
         }
 

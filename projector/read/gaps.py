@@ -10,7 +10,7 @@ from projector import tables
 from projector.access import projected
 from projector.database import disposing
 from projector.rows import STORED, Row, row_of
-from projector.status import missing
+from projector.status import in_all, missing
 from projector.tables import gap_told
 from projector.tables.gaps import MENTIONED, gap
 from projector.tables.views import view
@@ -19,11 +19,6 @@ from projector.taskrouter.worker import AGREE_MS
 
 DAY_MS = 24 * 3_600_000
 OTHER_ACTIVITY = "mentions_another_activity"
-
-
-def counted(connection: sa.Connection, workspace_sid: str) -> dict[str, int]:
-    """How many gaps a workspace has, by reason; hints apart."""
-    return missing(connection, *_asked(workspace_sid, None, None))
 
 
 def gaps(
@@ -122,7 +117,7 @@ def ledger(
     of = {"workspace_sid": workspace_sid, "kind": kind, "since_ms": since_ms}  # type: dict[str, Any]
     offers_since_ms = (projected(connection).event_at or 0) - DAY_MS if since_ms is None else since_ms
     others = other_activities(connection, workspace_sid, offers_since_ms) if kind in (None, "worker") else []
-    counts = missing(connection, *_asked(**of)) | ({OTHER_ACTIVITY: len(others)} if others else {})
+    counts = in_all(missing(connection, *_asked(**of))) | ({OTHER_ACTIVITY: len(others)} if others else {})
     found = gaps(connection, limit=limit, **of) + others[:limit]
     return {
         "missing": counts,
