@@ -1,12 +1,8 @@
 """Backfill: what callbacks lost, Twilio's Events API has, and afterwards the log has it too, once."""
 
 import json
-import os
 import random
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
@@ -15,61 +11,22 @@ from typing import Any
 import pytest
 from sqlalchemy.engine import URL
 
-from projector.config import Config
-from projector.database import disposing, open_engine
 from projector.errors import StoreUnavailable, TwilioUnavailable
 from projector.feeds import backfill as feed
 from projector.feeds.backfill import Backfilled, backfill, fitting, resumed
-from projector.feeds.losses import HOURS_SHOWN, readable, report
-from projector.feeds.twilio import Twilio, open_twilio
-from projector.floor.center import Floor
-from projector.floor.delivery import deliveries
-from projector.log import Entry, Log, Mark, open_log
-from projector.project import project
-from projector.sink import MemorySink
-from projector.table_sink import TableSink
-from tests.fake_twilio import SECRET, FakeTwilio, Question, Quirks
-from tests.given import ACCOUNT, START_MS, WORKSPACE, MemoryLog, Parameters, ms, sid, task_created, text_url
-from tests.harness import assert_tables_are_the_folded_log, measured, wait_until
+from projector.log import Entry, Mark, open_log
+from tests.backfilling import HOUR, NOW_MS, STORMY, at_three_hours, filling, sids, sids_of, told
+from tests.fake_twilio import FakeTwilio, Question, Quirks
+from tests.given import WORKSPACE, MemoryLog, ms, sid, task_created
+from tests.harness import measured
 from tests.reshaping import as_events_api
-from tests.test_twilio_client import OTHER_ACCOUNT, OTHER_WORKSPACE, QUICK, asking
-
-CALLBACKS = int(os.environ.get("PROJECTOR_BACKFILL_CALLBACKS", "4000"))
-SEED = int(os.environ.get("PROJECTOR_BACKFILL_SEED", "1"))
-KILLS = int(os.environ.get("PROJECTOR_BACKFILL_KILLS", "4"))
-HOUR = 3600
-NOW_MS = START_MS + 3 * HOUR * 1000
-STORMY = {"too_many": 0.2, "failures": 0.1}
+from tests.test_twilio_client import OTHER_WORKSPACE, QUICK, asking
 
 
 @pytest.fixture
 def fake() -> Iterator[FakeTwilio]:
-    """A Twilio at three hours into the story, with one workspace."""
-    with FakeTwilio(now_ms=lambda: NOW_MS) as fake:
-        fake.workspaces[WORKSPACE] = ACCOUNT
+    with at_three_hours() as fake:
         yield fake
-
-
-def told(count: int, over: float, start: float = 0, seed: int = 1) -> list[Parameters]:
-    """So many tasks, created at random moments of `over` seconds; many share a second, some a boundary."""
-    at = random.Random(seed)
-    return [
-        task_created(start + at.choice((at.uniform(0, over), at.randrange(int(over) + 1))), f"{seed} {n}") for n in range(count)
-    ]
-
-
-def filling(log: Log | MemoryLog, fake: FakeTwilio, since: float = -60, until: float = 3 * HOUR, **more: Any) -> Backfilled:
-    """A backfill of the story, by our clock being right."""
-    more = {"now_ms": fake.now_ms} | more
-    return backfill(log, asking(fake), WORKSPACE, ms(since), ms(until), **more)  # type: ignore[arg-type]
-
-
-def sids(log: Log | MemoryLog) -> list[str]:
-    return sorted(json.loads(row.state)["parameters"]["Sid"] for row in log.read(0, 1_000_000))
-
-
-def sids_of(events: list[Parameters]) -> list[str]:
-    return sorted(each["Sid"] for each in events)
 
 
 # The set is whole, whatever the quirk
@@ -401,270 +358,3 @@ def test_a_busy_month_costs_about_a_request_for_a_page(fake: FakeTwilio) -> None
 def test_a_window_is_as_wide_as_half_a_page(width: int, events: int, then: int) -> None:
     """Of what the one before held."""
     assert fitting(width, events) == then
-
-
-# The whole
-
-
-Rows = dict[str, dict[tuple[Any, ...], dict[str, Any]]]
-
-
-def folded(entries: list[Entry]) -> Rows:
-    log, sink = MemoryLog(), MemorySink()
-    log.append(entries)
-    project(log, sink, page=2000)
-    return sink.rows()
-
-
-def without_receipts(rows: Rows) -> Rows:
-    """Without the one column that is itself a receipt: when a deletion came, if it came live. It differs as deliveries do."""
-    return {
-        table: {key: {name: value for name, value in row.items() if name != "deletion_received_at"} for key, row in found.items()}
-        for table, found in rows.items()
-    }
-
-
-def floor(count: int, seed: int, *without: str) -> list[tuple[int, Parameters]]:
-    sent = (each for each in Floor(seed, start_ms=START_MS).callbacks() if each[1]["EventType"] not in without)
-    return list(islice(sent, count))
-
-
-def asked_by(fake: FakeTwilio) -> Twilio:
-    return open_twilio(
-        Config(database_url=URL.create("sqlite"), twilio_url=fake.url, twilio_keys=fake.keys), threading.Event(), QUICK
-    )[0]
-
-
-def test_after_a_backfill_the_tables_are_those_of_an_undropped_run(url: URL) -> None:
-    """5 % of a floor's callbacks lost, 5 % twice, 20 % late; Twilio stormy. Every row of every table is as if nothing had been lost.
-
-    But for receipts themselves; and without `worker.deleted`, whose effective time is its receipt when it comes live: the next test
-    is about it.
-    """
-    sent = floor(CALLBACKS, SEED, "worker.deleted")
-    account, workspace = sent[0][1]["AccountSid"], sent[0][1]["WorkspaceSid"]
-    delivered = list(deliveries(sent, SEED, duplicates=0.05, late=0.2, late_ms_max=5000, lost=0.05))
-    lost = {each["Sid"] for _, each in sent} - {each["Sid"] for _, each in delivered}
-    now_ms = sent[-1][0] + HOUR * 1000
-    keys = {account: ("SK" + "1" * 32, SECRET)}
-    with FakeTwilio(Quirks(SEED, **STORMY), keys, lambda: now_ms) as fake, closing(open_log(url)) as log:
-        fake.offer(*(parameters for _, parameters in sent))
-        for start in range(0, len(delivered), 1000):
-            log.append([Entry.of(each, "callback", at_ms) for at_ms, each in delivered[start : start + 1000]])
-        with disposing(open_engine(url)) as engine:
-            sink = TableSink(engine)
-            project(log, sink)
-            expected = without_receipts(folded([Entry.of(each, "callback", at_ms) for at_ms, each in sent]))
-            assert without_receipts(sink.rows()) != expected
-            twilio, began = asked_by(fake), time.monotonic()
-            since_ms = sent[0][0] - 60_000
-            found = backfill(log, twilio, workspace, since_ms, now_ms, now_ms=fake.now_ms)
-            seconds = time.monotonic() - began
-            measured(
-                f"{url.get_backend_name()}: {found.read} events read, {found.appended} of {len(lost)} lost appended by {twilio.asked.requests} "
-                f"requests ({twilio.asked.too_many} answered 429) in {seconds:.1f} s"
-            )
-            assert (found.appended, found.duplicates, found.conflicts, found.quarantined) == (
-                len(lost),
-                len(sent) - len(lost),
-                0,
-                0,
-            )
-            assert found.missing.total() == len(lost)
-            project(log, sink)
-            assert without_receipts(sink.rows()) == expected
-            assert backfill(log, twilio, workspace, since_ms, now_ms, now_ms=fake.now_ms).appended == 0
-    assert_tables_are_the_folded_log(url)
-
-
-def test_a_deletion_that_was_lost_rests_on_the_last_fact(url: URL) -> None:
-    """`worker.deleted` carries the worker's creation; when it happened is its receipt, if it came live. One that was read later has
-    none: the worker's row says so, and the ends of its spans follow. Nothing else differs.
-    """
-    sent = floor(30_000, 3)
-    deleted = [(at_ms, each) for at_ms, each in sent if each["EventType"] == "worker.deleted"]
-    assert len(deleted) >= 2
-    workers = {each["WorkerSid"] for _, each in deleted}
-    sent = [
-        (at_ms, each)
-        for at_ms, each in sent
-        if each.get("WorkerSid") in workers and not each["EventType"].startswith("reservation")
-    ]
-    lost = deleted[0][1]
-    now_ms = sent[-1][0] + HOUR * 1000
-    with FakeTwilio(keys={lost["AccountSid"]: ("SK1", SECRET)}, now_ms=lambda: now_ms) as fake, closing(open_log(url)) as log:
-        for at_ms, each in sent:  # at the time it happened, whatever its stamp says
-            fake.offer_event(each["WorkspaceSid"], as_events_api(each), at_ms, account=each["AccountSid"])
-        log.append([Entry.of(each, "callback", at_ms) for at_ms, each in sent if each is not lost])
-        found = backfill(log, asked_by(fake), lost["WorkspaceSid"], sent[0][0], now_ms, now_ms=fake.now_ms)
-        assert found.appended == 1
-        with disposing(open_engine(url)) as engine:
-            sink = TableSink(engine)
-            project(log, sink)
-            rows = sink.rows()
-    undropped = folded([Entry.of(each, "callback", at_ms) for at_ms, each in sent])
-    key = (lost["WorkspaceSid"], lost["WorkerSid"])
-    assert (undropped["worker"][key]["deleted_at_basis"], rows["worker"][key]["deleted_at_basis"]) == ("receipt", "last_fact")
-    assert rows["worker"][key]["deleted_at"] <= undropped["worker"][key]["deleted_at"]
-    for table, expected in undropped.items():
-        differing = [each for each in expected.keys() | rows[table].keys() if rows[table].get(each) != expected.get(each)]
-        assert all(each[:2] == key for each in differing), (table, differing)
-    assert all(rows["worker"][each] == row for each, row in undropped["worker"].items() if each != key)
-    assert folded([Entry.of(each, "events-api" if each is lost else "callback", at_ms) for at_ms, each in sent]) == rows
-
-
-def test_callbacks_come_while_it_reads(url: URL, fake: FakeTwilio) -> None:
-    """`serve` stores the same events at the same time: each is in the log once, whoever was first."""
-    events = told(3000, over=HOUR)
-    fake.offer(*events)
-
-    def serve() -> None:
-        with closing(open_log(url)) as server:
-            for start in range(0, len(events), 10):
-                server.append([Entry.of(each, "callback") for each in events[start : start + 10]])
-
-    serving = threading.Thread(target=serve)
-    with closing(open_log(url)) as log:
-        serving.start()
-        found = filling(log, fake)
-        serving.join(timeout=60)
-        assert sids(log) == sids_of(events)
-        assert found.appended + found.duplicates == 3000
-        assert found.conflicts == 0
-
-
-# The command
-
-
-def command(url: URL, fake: FakeTwilio, *arguments: str, **environment: str) -> list[Any]:
-    settings = {**os.environ, "PROJECTOR_DATABASE_URL": text_url(url), **fake.settings(), **environment}
-    return [[sys.executable, "-m", "projector", "backfill", *arguments], settings]
-
-
-def run(url: URL, fake: FakeTwilio, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    given, settings = command(url, fake, *arguments, **environment)
-    return subprocess.run(given, env=settings, capture_output=True, text=True, timeout=300, check=False)
-
-
-def recently(events: list[Parameters]) -> list[Parameters]:
-    """The same, of these last hours: the command looks at the clock."""
-    ahead_ms = time.time_ns() // 1_000_000 - NOW_MS
-    stamps = [int(each["TimestampMs"]) + ahead_ms for each in events]
-    return [
-        each | {"TimestampMs": str(stamp), "Timestamp": str(stamp // 1000)} for each, stamp in zip(events, stamps, strict=True)
-    ]
-
-
-def test_the_command_says_what_was_missing(url: URL) -> None:
-    """All accounts' workspaces, or one; by hour and type; JSON on a pipe; a second run finds nothing."""
-    keys = {ACCOUNT: (ACCOUNT, SECRET), OTHER_ACCOUNT: ("SK" + "1" * 32, "another")}
-    with FakeTwilio(keys=keys) as fake:
-        mine = recently(told(300, over=2.5 * HOUR))
-        theirs = [
-            each | {"WorkspaceSid": OTHER_WORKSPACE, "AccountSid": OTHER_ACCOUNT} for each in recently(told(40, over=600, seed=2))
-        ]
-        fake.offer(*mine, *theirs)
-        foreseen = json.loads(run(url, fake, "--dry-run", "--workspace", OTHER_WORKSPACE).stdout)
-        assert (foreseen["workspaces"], foreseen["missing"], foreseen["appended"]) == ([OTHER_WORKSPACE], 40, 0)
-        done = run(url, fake)
-        assert done.returncode == 0, done.stderr
-        said = json.loads(done.stdout)
-        assert (said["read"], said["missing"], said["appended"], said["finished"]) == (340, 340, 340, True)
-        assert said["missing_by_type"] == {"task.created": 340}
-        assert sum(hour["task.created"] for hour in said["missing_by_hour"].values()) == 340
-        assert said["workspaces"] == [WORKSPACE, OTHER_WORKSPACE]
-        again = json.loads(run(url, fake).stdout)
-        assert (again["read"], again["missing"], again["duplicates"]) == (340, 0, 340)
-        assert said["requests"] + again["requests"] + foreseen["requests"] == len(fake.asked)
-        for secret in (SECRET, "another"):
-            assert secret not in done.stdout + done.stderr
-    with closing(open_log(url)) as log:
-        assert sids(log) == sids_of(mine + theirs)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "environment", "sentence"),
-    [
-        ([], {"TWILIO_API_KEYS": ""}, "Set TWILIO_API_KEYS"),
-        (["--since", "yesterday"], {}, "is no moment"),
-        (["--since", "2026-03-02", "--until", "2026-03-01"], {}, "Turn them round"),
-        (["--workspace", "WS" + "0" * 32], {}, "has the workspace"),
-        (["--workspace", WORKSPACE], {"PROJECTOR_WORKSPACES": OTHER_WORKSPACE}, "not in PROJECTOR_WORKSPACES"),
-        ([], {"TWILIO_API_KEYS": f"{ACCOUNT}:canary7f3a"}, "answers 401"),
-        ([], {"PROJECTOR_TWILIO_URL": "http://localhost:1@evil.example"}, "is not `https://<host>`"),
-    ],
-)  # fmt: skip
-def test_a_refusal_is_one_sentence_with_the_next_step(
-    new_url: Any, fake: FakeTwilio, arguments: list[str], environment: dict[str, str], sentence: str
-) -> None:
-    """Exit status 2, no traceback, no secret."""
-    done = run(new_url("sqlite"), fake, *arguments, **environment)
-    assert (done.returncode, sentence in done.stderr) == (2, True), done.stderr
-    assert "Traceback" not in done.stderr
-    assert "canary7f3a" not in done.stderr
-
-
-@pytest.mark.crash
-def test_killed_at_any_moment_it_goes_on_and_nothing_is_lost_or_doubled(url: URL) -> None:
-    """SIGKILL to the real command when it has asked so many times, then again, and then it ends."""
-    moments = random.Random(SEED)
-    with FakeTwilio(Quirks(SEED, slow_seconds=0.02)) as fake:
-        events = recently(told(CALLBACKS, over=2 * HOUR))
-        fake.offer(*events)
-        ends, marks, since = [0], [], str(min(int(each["TimestampMs"]) for each in events) - 60_000)
-        with closing(open_log(url)) as log:
-            log.append([Entry.of(each, "callback") for each in events[::3]])
-            for _ in range(KILLS):
-                asked = len(fake.asked)
-                given, settings = command(url, fake, "--since", since)
-                process = subprocess.Popen(given, env=settings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-                try:
-                    moment = asked + moments.randrange(2, 7)
-                    wait_until(lambda at=moment: len(fake.asked) >= at, every=0.001)
-                    time.sleep(moments.uniform(0, 0.08))
-                finally:
-                    process.kill()
-                    process.wait(timeout=30)
-                ends.append(log.end())
-                marks.append(log.marks(feed.FEED).get(WORKSPACE, ""))
-            fake.asked.clear()
-            done = run(url, fake, "--since", since)
-            assert done.returncode == 0, done.stderr
-            said = json.loads(done.stdout)
-            measured(
-                f"{url.get_backend_name()}: killed at {ends[1:]} of {CALLBACKS}, marks {marks}, then {said['read']} read, {len(fake.asked)} asked"
-            )
-            assert ends == sorted(ends)
-            assert len(set(ends)) > 2, "killed before it had done anything"
-            assert sids(log) == sids_of(events)
-            assert bool(said["resumed_at"]) == bool(marks[-1])
-            assert log.marks(feed.FEED) == {WORKSPACE: ""}
-            assert json.loads(run(url, fake).stdout)["missing"] == 0
-
-
-def test_on_a_terminal_an_hour_is_a_line() -> None:
-    """The latest of them; JSON has all. However many hours and types there are, both have an end."""
-    found = Backfilled(finished=True)
-    for hour in range(100):
-        found.missing[(ms(0) // 3_600_000 + hour, "task.created")] = hour + 1
-    for n in range(6):
-        found.missing[(ms(0) // 3_600_000 + 98, f"type.{n}")] = n + 1
-    found.missing[feed.ELSEWHERE] = 7
-    said = report({WORKSPACE: found}, [], dry_run=False)
-    assert dict(list(said["missing_by_type"].items())[:2]) == {"task.created": 5050, "elsewhere": 7}
-    assert len(said["missing_by_hour"]) == 101
-    shown = readable(said)["missing_by_hour"]
-    assert len(shown) == HOURS_SHOWN + 1
-    assert list(shown.values())[-2:] == [
-        "120: task.created 99, type.5 6, type.4 5, type.3 4, type.2 3, …",
-        "100: task.created 100",
-    ]
-
-
-def test_what_was_missing_is_counted_within_bounds(fake: FakeTwilio, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Types and stamps are whatever was sent."""
-    monkeypatch.setattr(feed, "CELLS_MAX", 10)
-    for n in range(50):
-        fake.offer_event(WORKSPACE, as_events_api(task_created(n, str(n))) | {"event_type": f"new.{n}"}, ms(n))
-    found = filling(MemoryLog(), fake)
-    assert (len(found.missing), found.missing.total(), found.missing[feed.ELSEWHERE]) == (11, 50, 40)

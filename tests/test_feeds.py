@@ -29,7 +29,7 @@ from tests.posting import Webhook, posting_to
 from tests.reading import reading_from
 from tests.reshaping import NOT_STREAMED
 from tests.test_adopt import CURRENT, HISTORIES, Projector, current
-from tests.test_backfill import without_receipts
+from tests.test_backfill_floor import without_receipts
 from tests.test_event_streams import SINK, batch, post
 
 CALLBACKS = int(os.environ.get("PROJECTOR_FEEDS_CALLBACKS", "1500"))
