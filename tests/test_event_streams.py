@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -408,6 +409,29 @@ def test_one_trouble_among_many_is_the_answer(troubles: int) -> None:
         assert post(webhook, batch(*STORY[:3])).status_code == 500
         assert len(webhook.stored()) == 3 - troubles
         assert post(webhook, batch(*STORY[:3])).status_code == 200
+
+
+def test_elements_whose_room_was_taken_meanwhile_are_told_of_too() -> None:
+    """There was room for all when the batch came; others took it before the second went in. The rest is stored, and the batch is not answered 200."""
+
+    class Crowded(writer.GroupCommit):
+        taken = 0
+
+        def submit(self, arrival: Any, hear: Any) -> None:
+            self.taken += 1
+            if self.taken == 2:
+                raise StoreUnavailable("full")
+            super().submit(arrival, hear)
+
+    log, told = MemoryLog(), SimpleQueue[list[writer.Heard]]()
+    crowded = Crowded(log, 60)
+    try:
+        crowded.submit_all([Entry.of(each, "event-streams") for each in STORY[:3]], told.put)
+        heard = told.get(timeout=60)
+    finally:
+        crowded.close()
+    assert sorted(type(each).__name__ for each in heard) == ["Outcome", "Outcome", "StoreUnavailable"]
+    assert log.end() == 2
 
 
 def test_what_became_of_elements_is_counted_when_it_is_answered_200() -> None:

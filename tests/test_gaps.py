@@ -174,6 +174,12 @@ def test_who_handed_a_task_on_may_wrap_up_while_it_is_canceled(ledger: Ledger) -
     assert list(ledger.gaps()) == []
 
 
+def test_a_deleted_task_takes_its_offers_with_it(ledger: Ledger) -> None:
+    """Nobody tells how an offer ends that was pending then, so nothing is missing."""
+    ledger.hears([*born(), reservation("created", 1, "r1"), task("task.deleted", 5, TaskAssignmentStatus="reserved")])
+    assert list(ledger.gaps()) == []
+
+
 def test_a_transfer_given_back_leaves_no_gap(ledger: Ledger) -> None:
     """A task.updated may be the first to show it assigned again: that it left the queue so is inferred, and nothing is missing."""
     held = [reservation("created", 1, "r1"), reservation("accepted", 2, "r1")]
