@@ -6,9 +6,11 @@ from contextlib import closing
 
 import click
 
-from projector.errors import Misconfigured, ProjectorError, Unanswerable
+from projector.errors import Misconfigured, ProjectorError, TwilioRefused, Unanswerable
 from projector.opening import check_migrated, check_start, config_now, stores, tend_parent
 from projector.output import progress_bar, say
+
+KINDS = ("worker", "task", "reservation", "activity", "task_queue", "workflow", "task_channel")
 
 _asked_of = click.option(
     "--workspace", metavar="WS…", help="One alone; by default those of PROJECTOR_WORKSPACES, else all there are keys for."
@@ -43,6 +45,8 @@ def backfill(since: str | None, until: str | None, workspace: str | None, dry_ru
     until_ms = moment(until) if until is not None else now_ms + feed.SKEW_SECONDS * 1000
     if since_ms >= until_ms:
         raise Unanswerable(f"--since {since or '30 days ago'} is not before --until {until or 'now'}. Turn them round.")
+    if until_ms <= now_ms - feed.KEPT_SECONDS * 1000:
+        raise Unanswerable(f"--until {until} is more than 30 days ago, which is all that Twilio keeps. Name a later moment.")
     accounts = open_twilio(config, stop)
     check_migrated(config)
     places = workspaces_of(accounts, config.workspaces, workspace)
@@ -57,8 +61,9 @@ def backfill(since: str | None, until: str | None, workspace: str | None, dry_ru
             try:
                 feed.backfill(log, account, sid, since_ms, until_ms, tell, stop, dry_run=dry_run, found=found[sid])
             except ProjectorError as error:
-                trouble = error
-                break
+                trouble = trouble or error
+                if not isinstance(error, TwilioRefused):  # that is of one workspace alone
+                    break
     said = report(found, [account.asked for account in accounts], dry_run=dry_run)
     say(readable(said) if sys.stdout.isatty() and not as_json else said, as_json=as_json)
     if trouble is not None:
@@ -74,7 +79,7 @@ def adopt(workspace: str | None, dry_run: bool, as_json: bool) -> None:
     """Take in how things stand at Twilio now, so that the tables are right before the first callback.
 
     Workers with activity and channels, live tasks with reservations, queues, activities and the rest, as observations in the log.
-    Receiving and projecting go on meanwhile. Run it whenever you like: what is known already is a duplicate.
+    Receiving and projecting go on meanwhile. Run it whenever you like: what is known already is a duplicate. Exit status 1 when it was stopped.
 
     Example: projector adopt --dry-run
     """
@@ -89,9 +94,15 @@ def adopt(workspace: str | None, dry_run: bool, as_json: bool) -> None:
     accounts = open_twilio(config, stop)
     check_migrated(config)
     adopted = feed.Adopted()
+    trouble: ProjectorError | None = None
     with progress_bar("adopt", "resources") as progress, closing(open_log(config.database_url)) as log:
         for account, sid in workspaces_of(accounts, config.workspaces, workspace):
-            feed.adopt(log, account, sid, stop, lambda done: progress(done, 0), is_dry=dry_run, adopted=adopted)
+            try:
+                feed.adopt(log, account, sid, stop, lambda done: progress(done, 0), is_dry=dry_run, adopted=adopted)
+            except ProjectorError as error:
+                trouble = trouble or error
+                if not isinstance(error, TwilioRefused):  # that is of one workspace alone
+                    break
     said = {
         "shown": dict(adopted.shown),
         "would_append" if dry_run else "appended": adopted.outcomes["stored"],
@@ -102,6 +113,9 @@ def adopt(workspace: str | None, dry_run: bool, as_json: bool) -> None:
         "requests": sum(account.asked.requests for account in accounts),
     }
     say(said, as_json=as_json)
+    if trouble is not None:
+        raise trouble
+    sys.exit(1 if stop.is_set() else 0)
 
 
 @click.group()
@@ -154,7 +168,7 @@ def kinesis(stream: str, region: str | None, endpoint_url: str | None, from_star
 @click.option("--workspace", metavar="WS…", help="One alone.")
 @click.option(
     "--kind",
-    metavar="KIND",
+    type=click.Choice(KINDS),
     help="Of one kind: worker, task or reservation; of hints also activity, task_queue, workflow, task_channel.",
 )
 @click.option(
@@ -185,9 +199,15 @@ def gaps(workspace: str | None, kind: str | None, since: str | None, limit: int,
 
 
 @click.command()
-@click.option("--factor", default=3.0, show_default=True, help="So many times as long as 99 of 100 of its kind.")
+@click.option(
+    "--factor",
+    default=3.0,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True, max=1e9),
+    help="So many times as long as 99 of 100 of its kind.",
+)
 @click.option("--workspace", metavar="WS…", help="One alone.")
-@click.option("--limit", default=50, show_default=True, help="So many at most.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="So many at most.")
 @click.option("--ask", is_flag=True, help="Say what Twilio shows of each now.")
 @click.option("--json", "as_json", is_flag=True, help="JSON even on a terminal.")
 def stuck(factor: float, workspace: str | None, limit: int, ask: bool, as_json: bool) -> None:

@@ -43,7 +43,7 @@ class Delivered(NamedTuple):
 
 
 def delivered(log: Log, since_ms: int, until_ms: int) -> list[Delivered]:
-    """By feed and hour, for each feed that brought anything within these moments."""
+    """By feed and hour, for each feed that brought anything within these moments, from the first hour of which it did."""
     return shares(log.heard(since_ms, until_ms))
 
 
@@ -59,17 +59,22 @@ def _looked_up(log: Log, minute: int) -> list[Delivered]:
 
 
 def shares(heard: Iterable[Heard]) -> list[Delivered]:
-    """What it comes to; a type that a feed does not carry is none that it missed."""
+    """What it comes to; a type that a feed does not carry is none that it missed, nor an hour before its first."""
     seen: Counter[tuple[str, int]] = Counter()
     known: dict[str, Counter[int]] = defaultdict(Counter)
     for each in heard:
-        if each.source in PUSHED:
+        if each.source in PUSHED and carries(each.source, each.topic):
             seen[each.source, each.hour] += each.times
         if each.is_first:
             for feed in PUSHED:
                 known[feed][each.hour] += each.times if carries(feed, each.topic) else 0
-    feeds = sorted({feed for feed, _ in seen})
-    return [Delivered(feed, hour, seen[feed, hour], of) for feed in feeds for hour, of in sorted(known[feed].items()) if of]
+    began = {feed: min(hour for of, hour in seen if of == feed) for feed in sorted({feed for feed, _ in seen})}
+    return [
+        Delivered(feed, hour, seen[feed, hour], of)
+        for feed, first in began.items()
+        for hour, of in sorted(known[feed].items())
+        if of and hour >= first
+    ]
 
 
 def carries(feed: str, topic: str) -> bool:

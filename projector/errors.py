@@ -50,6 +50,10 @@ class TwilioRefused(ProjectorError):
     """Twilio does not answer this question, or leads where nothing is asked; the message says which setting to check."""
 
 
+class TwilioNotFound(TwilioRefused):
+    """Twilio has no such workspace or resource, for that account."""
+
+
 class NotFound(ProjectorError):
     """No entity with that Sid is in the tables."""
 

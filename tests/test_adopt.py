@@ -20,7 +20,7 @@ from sqlalchemy.engine import URL
 
 from projector import tables
 from projector.database import disposing, open_engine
-from projector.errors import TwilioRefused
+from projector.errors import TwilioNotFound, TwilioRefused
 from projector.feeds.adopt import Adopted, adopt
 from projector.feeds.twilio import Asked, Twilio
 from projector.floor.center import Floor
@@ -28,7 +28,7 @@ from projector.log import Entry, open_log
 from projector.project import project
 from projector.table_sink import TableSink
 from projector.tables.views import view
-from tests.given import WORKSPACE, MemoryLog, Parameters, text_url
+from tests.given import WORKSPACE, MemoryLog, Parameters, sid, text_url
 from tests.harness import ROOT
 from tests.mirror import KEY, served, twilio_at
 from tests.reading import reading_from
@@ -200,6 +200,55 @@ def test_what_changes_just_now_is_asked_for_again(times: int, stored: int, restl
     log = MemoryLog()
     adopted = adopt(log, Restless(times), WORKSPACE, Unhurried())  # type: ignore[arg-type]  # as much of a Twilio as adopting asks
     assert (log.end(), adopted.restless) == (stored, restless)
+
+
+class Listing:
+    """Twilio with these lists. One within a thing that is not among them is not there any more."""
+
+    def __init__(self, **lists: list[dict[str, Any]]) -> None:
+        self.asked, self.lists = Asked(asked_seconds=1_770_000_000), lists
+
+    def record(self, path: str) -> dict[str, Any]:
+        return {"sid": path.rpartition("/")[2], "friendly_name": "Floor", "date_updated": "2026-01-01T00:00:00Z"}
+
+    def pages(self, path: str, **_: object) -> Iterator[list[Any]]:
+        name = path.removeprefix(f"/Workspaces/{WORKSPACE}/")
+        if name not in self.lists and "/" in name:
+            raise TwilioNotFound("answers 404")
+        yield self.lists.get(name, [])
+
+
+def shown(kind: str, name: str, **more: str) -> dict[str, Any]:
+    """A worker (`WK`) or task (`WT`) as REST shows it."""
+    dates = {"date_created": "2026-01-01T00:00:00Z", "date_updated": "2026-01-01T00:00:00Z"}
+    dates |= {"date_status_changed": "2026-01-01T00:00:00Z"}
+    says = {"friendly_name": name, "activity_sid": sid("WA", "Idle"), "activity_name": "Idle", "assignment_status": "pending"}
+    return {"sid": sid(kind, name), "workspace_sid": WORKSPACE, "attributes": "{}"} | dates | says | more
+
+
+def test_what_is_gone_since_it_was_listed_stops_nothing() -> None:
+    """A task that ended, a worker that was deleted meanwhile: its callbacks tell how. The others are taken."""
+    twilio = Listing(Workers=[shown("WK", "ann"), shown("WK", "bob")], Tasks=[shown("WT", "t"), shown("WT", "u")])
+    twilio.lists[f"Tasks/{sid('WT', 'u')}/Reservations"] = []
+    adopted = adopt(MemoryLog(), twilio, WORKSPACE, Unhurried())  # type: ignore[arg-type]
+    assert (adopted.shown, adopted.unreadable) == ({"workspace": 1, "worker": 2, "task": 2}, {})
+
+
+def test_text_that_is_no_unicode_is_left_out_alone() -> None:
+    """JSON can spell half a surrogate pair, UTF-8 cannot."""
+    twilio = Listing(Workers=[shown("WK", "ann", friendly_name="a\ud83d"), shown("WK", "bob")])
+    log = MemoryLog()
+    adopted = adopt(log, twilio, WORKSPACE, Unhurried())  # type: ignore[arg-type]
+    assert adopted.unreadable == {"worker": 1}
+    assert {json.loads(row.state)["parameters"].get("WorkerSid") for row in log.read(0, 100)} == {None, sid("WK", "bob")}
+
+
+def test_it_stops_between_two_things_when_it_is_told_to() -> None:
+    """What was read so far is stored: a loop that is ended must not go on for a request for each worker."""
+    twilio, stop, log = Listing(Workers=[shown("WK", str(n)) for n in range(50)]), threading.Event(), MemoryLog()
+    adopted = adopt(log, twilio, WORKSPACE, stop, lambda done: stop.set() if done == 3 else None)  # type: ignore[arg-type]
+    assert (adopted.shown.total(), adopted.outcomes["stored"]) == (3, log.end())
+    assert log.end() >= 3
 
 
 def test_what_is_gone_is_refused_in_words(pair: tuple[Projector, Projector]) -> None:

@@ -74,7 +74,22 @@ def test_more_than_a_page_in_one_second(fake: FakeTwilio) -> None:
     fake.quirks.pages = False
     found = filling(MemoryLog(), fake)
     assert found.appended == 1000
-    assert found.cut_off >= 1
+    assert found.cut_off == 1
+
+
+def test_a_second_that_is_cut_off_behind_its_second_page_is_counted() -> None:
+    """Wherever Twilio shows a full page and names no next one."""
+
+    class CutOff(FakeTwilio):
+        def page(self, *given: Any, **more: Any) -> dict[str, Any]:
+            page = super().page(*given, **more)
+            page["meta"]["next_page_url"] = None if "PageToken" in given[2].query else page["meta"]["next_page_url"]
+            return page
+
+    with CutOff(now_ms=lambda: NOW_MS) as fake:
+        fake.offer(*(task_created(at=100 + n / 2600, task_=str(n)) for n in range(2500)))
+        found = filling(MemoryLog(), fake)
+    assert (found.appended, found.cut_off) == (2000, 1)
 
 
 def test_what_windows_have_in_common_is_counted_once(fake: FakeTwilio) -> None:
@@ -126,6 +141,15 @@ def test_nothing_is_asked_for_beyond_thirty_days(fake: FakeTwilio, wall: str) ->
     found = filling(log, fake, since=-60 * 86_400)
     assert sids(log) == sids_of(kept)
     assert found.finished
+
+
+def test_what_twilio_keeps_no_more_is_not_asked_for_at_all(fake: FakeTwilio) -> None:
+    """Beyond thirty days attributes are blacked out: such an event must not be the first of its Sid."""
+    month = 30 * 86_400
+    fake.quirks.wall = "redacted"
+    fake.offer(*(task_created(3 * HOUR - month - 600 + n, str(n)) for n in range(10)))
+    found = filling(MemoryLog(), fake, since=-2 * month, until=3 * HOUR - month - 595)
+    assert (found.read, found.finished, fake.asked) == (0, True, [])
 
 
 @pytest.mark.parametrize("wrong_ms", [-240_000, 240_000])

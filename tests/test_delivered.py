@@ -60,6 +60,23 @@ def test_what_a_feed_does_not_carry_it_did_not_miss(log: Log) -> None:
     assert [carries(feed, "workspace.updated") for feed in ("callback", "event-streams", "kinesis")] == [True, False, False]
 
 
+def test_it_is_not_blamed_for_what_was_before_it(log: Log) -> None:
+    """A feed that was set up this hour missed nothing in the one before."""
+    came(log, "callback", task_created(1), task_created(SECONDS_TO_NEXT + 1, "u"))
+    came(log, "kinesis", task_created(SECONDS_TO_NEXT + 1, "u"))
+    assert [each for each in delivered(log, *DAY) if each.feed == "kinesis"] == [Delivered("kinesis", HOUR + 1, 1, 1)]
+
+
+def test_what_it_brings_beyond_what_it_carries_makes_up_for_nothing(log: Log) -> None:
+    """Should Twilio add a type to its streams, a miss is still one: never less than none."""
+    came(
+        log, "event-streams", *(callback("activity.updated", n, ActivitySid=sid("WA", "Idle")) for n in range(3)), task_created(4)
+    )
+    came(log, "callback", task_created(5, "u"))
+    (of,) = [each for each in delivered(log, *DAY) if each.feed == "event-streams"]
+    assert (of.seen, of.known, of.missed) == (1, 2, 1)
+
+
 def test_a_feed_that_is_not_there_missed_nothing(log: Log) -> None:
     """Nobody is told of what was never set up."""
     came(log, "events-api", task_created(1))

@@ -4,15 +4,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from itertools import islice
 
 import pytest
 from sqlalchemy.engine import URL
 
 from projector.config import read_config
-from projector.feeds.reconcile import DAILY, DAY_SECONDS, FEED, LATELY, is_due, look, reconciling
+from projector.feeds.reconcile import DAILY, DAY_SECONDS, FEED, LATELY, look, reconciling, seconds_since
 from projector.floor.center import Floor
-from projector.log import Log, open_log
+from projector.log import Log, Mark, open_log
 from tests.given import MemoryLog, Parameters, arrived
 from tests.harness import Process, ending, wait_until
 from tests.mirror import KEY, served, twilio_at
@@ -60,12 +61,34 @@ def test_the_last_day_is_asked_for_once_a_day(workspace: Workspace) -> None:
     log = MemoryLog(round(NOW * 1000))
     workspace.look(log)
     marks = log.marks(FEED)
-    assert marks.keys() == {LATELY, DAILY}
+    lately, daily = (f"{part} {workspace.sid}" for part in (LATELY, DAILY))
+    assert marks.keys() == {lately, daily}
     assert {row.originator_id.partition("/")[2][:2] for row in log.read(0, 10**6)} == {"EV", "OB"}
     workspace.look(log, NOW + EVERY_SECONDS)
-    assert (log.marks(FEED)[DAILY], log.marks(FEED)[LATELY] > marks[LATELY]) == (marks[DAILY], True)
+    assert (log.marks(FEED)[daily], log.marks(FEED)[lately] > marks[lately]) == (marks[daily], True)
     workspace.look(log, NOW + DAY_SECONDS + EVERY_SECONDS)
-    assert log.marks(FEED)[DAILY] > marks[DAILY]
+    assert log.marks(FEED)[daily] > marks[daily]
+
+
+def test_what_came_while_nobody_looked_is_asked_for(workspace: Workspace) -> None:
+    """However long that was, up to what Twilio keeps: an outage of a night is healed by the first look after it."""
+    log = MemoryLog(round(NOW * 1000))
+    before = datetime.fromtimestamp(NOW - 400, UTC).isoformat()
+    log.append([], [Mark(FEED, f"{part} {workspace.sid}", before) for part in (LATELY, DAILY)])
+    workspace.look(log, NOW + 8 * 3_600)
+    assert events_of(log) == {each["Sid"] for each in workspace.told}
+
+
+def test_a_workspace_that_is_refused_keeps_nothing_from_the_others(
+    workspace: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is said, and has no mark: it is asked for all of it when it is there again."""
+    log, gone, twilio = MemoryLog(round(NOW * 1000)), "WS" + "0" * 32, twilio_at(workspace.url)
+    with caplog.at_level("WARNING", "projector.feeds.reconcile"):
+        look(log, [(twilio, gone), (twilio, workspace.sid)], EVERY_SECONDS, threading.Event(), lambda: NOW)
+    assert events_of(log) == {each["Sid"] for each in workspace.told}
+    assert {part.partition(" ")[2] for part in log.marks(FEED)} == {workspace.sid}
+    assert [record.message for record in caplog.records] == ["not_reconciled"]
 
 
 def test_what_is_stopped_is_not_marked_as_done(workspace: Workspace) -> None:
@@ -77,18 +100,18 @@ def test_what_is_stopped_is_not_marked_as_done(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize(
-    ("last", "due"),
+    ("mark", "passed"),
     [
-        ("", True),
-        ("yesterday", True),
-        ("2026-02-02T00:00:00+00:00", True),
-        ("2026-02-02T12:00:00+00:00", False),
-        ("2026-02-04T00:00:00+00:00", True),
+        ("", None),
+        ("yesterday", None),
+        ("2026-02-02T00:00:00+00:00", 86_400),
+        ("2026-02-02T12:00:00+00:00", 43_200),
+        ("2026-02-04T00:00:00+00:00", None),
     ],
 )
-def test_a_day_has_passed_or_not(last: str, due: bool) -> None:
+def test_how_long_nobody_looked(mark: str, passed: float | None) -> None:
     """A mark that cannot be read, or lies in the future, counts for nothing."""
-    assert is_due(last, 1_770_076_800) is due  # 2026-02-03T00:00:00Z
+    assert seconds_since(mark, 1_770_076_800) == passed  # 2026-02-03T00:00:00Z
 
 
 @pytest.mark.parametrize(

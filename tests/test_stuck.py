@@ -10,6 +10,7 @@ from contextlib import closing
 from itertools import islice
 from math import ceil
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import sqlalchemy as sa
@@ -17,7 +18,11 @@ from sqlalchemy.engine import URL
 
 from projector import tables
 from projector.access import reading
+from projector.config import Config
 from projector.database import disposing, open_engine
+from projector.errors import TwilioRefused, TwilioUnavailable
+from projector.feeds.shown import shown
+from projector.feeds.twilio import Twilio
 from projector.floor.center import Floor
 from projector.floor.delivery import deliveries
 from projector.log import Log, open_log
@@ -29,6 +34,7 @@ from projector.tables import open as opened
 from projector.tables.open import ENOUGH, open_now
 from projector.tables.views import view
 from tests.given import (
+    ACCOUNT,
     START_MS,
     WORKSPACE,
     Parameters,
@@ -325,3 +331,16 @@ def test_the_command_tells_and_asks_twilio(told: Open, new_url: Callable[[str], 
     assert said[sid("WT", "talked")] == "completed since 2026-02-02T02:41:53Z"
     assert said[sid("WR", "r talked")] == "completed since 2026-02-02T02:41:53Z"
     assert said[sid("WT", "wrapped")] == "Twilio does not know it any more"
+
+
+def test_only_what_twilio_does_not_find_is_not_known_there() -> None:
+    """A key that may not read tasks is told as that; where Twilio is away it is asked once, not once for each."""
+    rows = [{"workspace_sid": WORKSPACE, "kind": "task", "sid": sid("WT", n), "task_sid": sid("WT", n)} for n in "abc"]
+    config = Config(database_url=URL.create("sqlite"), twilio_url="https://twilio.test", twilio_keys={ACCOUNT: ("SK", "s")})
+    for trouble, asked in ((TwilioRefused("the key may not"), 3), (TwilioUnavailable("it is away"), 1)):
+        with (
+            patch.object(Twilio, "workspaces", return_value=[WORKSPACE]),
+            patch.object(Twilio, "record", side_effect=trouble) as record,
+        ):
+            answers = shown(config, rows)
+        assert ([row["at_twilio"] for row in answers], record.call_count) == ([str(trouble)] * 3, asked)

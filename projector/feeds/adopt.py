@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct, field
 
-from projector.errors import TwilioRefused
+from projector.errors import TwilioNotFound
 from projector.feeds.observe import Resource, observations, settled, sid_of
 from projector.feeds.shape import Unreadable
 from projector.feeds.twilio import Twilio
@@ -60,17 +60,19 @@ def adopt(
     is_dry: bool = False,
     adopted: Adopted | None = None,
 ) -> Adopted:
-    """Append what Twilio shows of a workspace; `tell` is told how many resources were looked at. With `is_dry` nothing is written.
+    """Append what Twilio shows of a workspace; `tell` is told how many resources were looked at, `stop` ends it between two. With `is_dry` nothing is written.
 
     Raises `TwilioUnavailable`, `TwilioRefused` and `StoreUnavailable`; what was appended so far is right, and the rest comes with the next run.
     """
     adopted, batch = adopted or Adopted(), list[Entry | Rejected]()
     for listed in _settled(twilio, _listed(twilio, workspace), adopted, stop):
+        if stop.is_set():
+            break
         adopted.shown[listed.kind] += 1
         tell(adopted.shown.total())
         try:
             batch += [admit(told, "rest") for told in observations(listed.kind, {**listed.resource, **listed.more})]
-        except Unreadable:
+        except (Unreadable, UnicodeEncodeError):  # half a surrogate pair: JSON can spell it, UTF-8 cannot
             adopted.unreadable[listed.kind] += 1
         if len(batch) >= BATCH:
             _take(log, batch, adopted, is_dry=is_dry)
@@ -92,11 +94,11 @@ def _listed(twilio: Twilio, workspace: str) -> Iterator[Listed]:
         yield from _list(twilio, kind, f"{root}/{name}")
     for worker in _list(twilio, "worker", f"{root}/Workers"):
         yield worker
-        yield from _list(twilio, "worker channel", f"{worker.path}/Channels")
+        yield from _inside(_list(twilio, "worker channel", f"{worker.path}/Channels"))
     for task in _list(twilio, "task", f"{root}/Tasks", AssignmentStatus=LIVE):
         yield task
         offered = {name: task.resource.get(name) for name in ("task_channel_sid", "task_channel_unique_name", "ignore_capacity")}
-        for reservation in _list(twilio, "reservation", f"{task.path}/Reservations"):
+        for reservation in _inside(_list(twilio, "reservation", f"{task.path}/Reservations")):
             yield reservation._replace(more=offered)
 
 
@@ -106,6 +108,14 @@ def _list(twilio: Twilio, kind: str, path: str, **params: object) -> Iterator[Li
         for resource in page:
             if isinstance(resource, dict):
                 yield Listed(kind, f"{path}/{sid_of(resource)}", resource, asked_seconds)
+
+
+def _inside(listed: Iterator[Listed]) -> Iterator[Listed]:
+    """What is within a thing that was listed a moment ago; nothing, if it is gone since: its callbacks tell how."""
+    try:
+        yield from listed
+    except TwilioNotFound:
+        return
 
 
 def _read(twilio: Twilio, kind: str, path: str) -> Listed:
@@ -128,7 +138,7 @@ def _settled(twilio: Twilio, listed: Iterator[Listed], adopted: Adopted, stop: E
         for each in again:
             try:
                 read = _read(twilio, each.kind, each.path)._replace(more=each.more)
-            except TwilioRefused:  # it is gone by now: its callbacks tell how
+            except TwilioNotFound:  # it is gone by now: its callbacks tell how
                 continue
             if read.is_settled:
                 yield read

@@ -85,6 +85,8 @@ def backfill(
     while place < until and not walk.stop.is_set():
         tell(place - since, until - since)
         place = min(until, max(place, now_ms() // 1000 - KEPT_SECONDS + SKEW_SECONDS))
+        if place == until:  # all of it is beyond what Twilio keeps
+            break
         end = min(place + width, until)
         events = walk.read(place, end)
         if events is None:
@@ -138,21 +140,26 @@ class _Walk:
         self.found, self.stop = found, stop
         self._log, self._twilio, self._workspace, self._dry_run, self._now_ms = log, twilio, workspace, dry_run, now_ms
         self._before: set[Key] = set()  # what the last window held, some of which the next one reads again
+        self._cut: set[int] = set()  # seconds that may have held more than Twilio showed; windows beside each other share some
 
     def read(self, start: int, end: int) -> list[Any] | None:
         """The events from one second up to another, and some around them, newest first; None: they need a narrower window.
 
         They do when a page is full and there is a narrower one. A page may be full and have no next one: then there may be more in
-        that second, which is counted.
+        the second of its last event, which is counted.
         """
-        events: list[Any] = []
+        events, page = list[Any](), list[Any]()
         for page in self._twilio.events(self._workspace, start - OVERLAP_SECONDS, end + OVERLAP_SECONDS):
             self.found.pages += 1
             events += page
             if len(page) >= PAGE_SIZE and end - start > NARROWEST:
                 return None
         self.found.windows += 1
-        self.found.cut_off += len(events) == PAGE_SIZE
+        if len(page) == PAGE_SIZE:
+            oldest = arrival_of(page[-1], self._workspace)
+            stamp_ms = oldest.stamp_ms if isinstance(oldest, Entry) else None
+            self._cut.add(start if stamp_ms is None else stamp_ms // 1000)
+            self.found.cut_off = len(self._cut)
         return events
 
     def store(self, events: Sequence[Any], marks: Sequence[Mark]) -> None:

@@ -28,7 +28,7 @@ from twilio.rest import Client
 from urllib3.exceptions import HTTPError
 
 from projector.config import Config
-from projector.errors import Misconfigured, TwilioRefused, TwilioUnavailable
+from projector.errors import Misconfigured, TwilioNotFound, TwilioRefused, TwilioUnavailable
 
 SDK_HOST = "https://taskrouter.twilio.com"
 PAGE_SIZE = 1_000  # the largest there is
@@ -40,7 +40,7 @@ _AGAIN = frozenset({429, 500, 502, 503, 504})
 _WORDS = {
     401: "the key is not known to Twilio. Check its entry in TWILIO_API_KEYS",
     403: "the key may not read TaskRouter. Check its entry in TWILIO_API_KEYS and the key's permissions at Twilio",
-    404: "that account has no such workspace. Check --workspace, PROJECTOR_WORKSPACES, TWILIO_API_KEYS and PROJECTOR_TWILIO_URL",
+    404: "that account has no such workspace, or it is gone. Check --workspace, PROJECTOR_WORKSPACES, TWILIO_API_KEYS and PROJECTOR_TWILIO_URL",
 }
 
 
@@ -184,7 +184,8 @@ class OneHost(HttpClient):  # type: ignore[misc]  # twilio ships no types
             words = "leads elsewhere, and is never followed. Check PROJECTOR_TWILIO_URL"
         else:
             words = _WORDS.get(answer.status, f"it does not take the question{_code(answer.text)}. Check what was asked for")
-        return TwilioRefused(f"{self._trouble(answer)} for account {self._account}: {words}.")
+        kind = TwilioNotFound if answer.status == 404 else TwilioRefused
+        return kind(f"{self._trouble(answer)} for account {self._account}: {words}.")
 
 
 class _Raw(Page):  # type: ignore[misc]  # likewise
@@ -258,20 +259,38 @@ def open_twilio(config: Config, stop: Event, patience: Patience = Patience()) ->
     ]
 
 
-def workspaces_of(accounts: list[Twilio], allowed: frozenset[str], only: str | None = None) -> list[tuple[Twilio, str]]:
+def workspaces_of(
+    accounts: list[Twilio],
+    allowed: frozenset[str],
+    only: str | None = None,
+    tell: Callable[[TwilioRefused], object] | None = None,
+) -> list[tuple[Twilio, str]]:
     """Each workspace that is to be asked for, with its account: the one named, else those allowed, else all there are.
 
-    Raises `TwilioRefused` when one that is named, or allowed, is in none of the accounts.
+    An account whose key is refused is left out where none of its is needed. Raises `TwilioRefused` when one may be needed, and when a
+    workspace that is named, or allowed, is in no account; with `tell` that is told instead, and the others are there.
     """
     if only is not None and allowed and only not in allowed:
         raise Misconfigured(f"Workspace {only} is not in PROJECTOR_WORKSPACES. Add it there, or name another one.")
-    found = {workspace: account for account in accounts for workspace in account.workspaces()}
-    wanted = {only} if only is not None else allowed or found.keys()
-    if missing := sorted(wanted - found.keys()):
-        raise TwilioRefused(
-            f"No account of TWILIO_API_KEYS has the workspace {missing[0]}. Give a key of its account, or name one of {', '.join(sorted(found)) or 'another account'}."
+    found: dict[str, Twilio] = {}
+    troubles: list[TwilioRefused] = []
+    for account in accounts:
+        try:
+            found |= dict.fromkeys(account.workspaces(), account)
+        except TwilioRefused as error:
+            troubles.append(error)
+    named = frozenset({only}) if only is not None else allowed
+    if missing := sorted(named - found.keys()):
+        troubles.append(
+            TwilioRefused(
+                f"No account of TWILIO_API_KEYS has the workspace {missing[0]}. Give a key of its account, or name one of {', '.join(sorted(found)) or 'another account'}."
+            )
         )
-    return [(found[workspace], workspace) for workspace in sorted(wanted)]
+    for trouble in troubles if missing or not named else ():
+        if tell is None:
+            raise trouble
+        tell(trouble)
+    return [(found[workspace], workspace) for workspace in sorted(found.keys() & named if named else found)]
 
 
 def _iso(seconds: int) -> str:
