@@ -269,6 +269,23 @@ def test_split_and_merged_shards_lose_nothing(kinesis: Kinesis, log: Log, pause:
     assert {each["ShardId"] for name, each in asked if name == "get_shard_iterator"} == {names[2], names[4]}
 
 
+def test_a_stream_made_anew_under_its_name_is_read(kinesis: Kinesis, log: Log) -> None:
+    """An open shard that was read whole is another stream's: from the first look on its mark is that one's, through a split, too."""
+    stream, first = kinesis.stream(1), "shardId-000000000000"
+    kinesis.put(stream, *made(20))
+    kinesis.split(stream, first)
+    read(kinesis, stream, log)
+    assert numbers(log, stream)[first] == ""
+    kinesis.client.delete_stream(StreamName=stream)
+    kinesis.client.create_stream(StreamName=stream, ShardCount=1)
+    kinesis.put(stream, task_created(8_000, "t8"))
+    read(kinesis, stream, log)
+    kinesis.put(stream, task_created(9_000, "t9"))
+    kinesis.split(stream, first)  # while nobody reads
+    read(kinesis, stream, log)
+    assert {task_created(8_000, "t8")["Sid"], task_created(9_000, "t9")["Sid"]} <= set(sids(log))
+
+
 def test_a_child_waits_for_its_parent(kinesis: Kinesis, log: Log) -> None:
     """Not a turn is spent on it before that is marked as read whole; `once` waits for it."""
     stream, marked = kinesis.stream(1), []
@@ -372,6 +389,7 @@ def test_a_shard_that_is_gone_unread_is_said(kinesis: Kinesis, log: Log, caplog:
     kinesis.put(stream, *told[2:])
     kinesis.forget(stream, "shardId-000000000000")
     read(kinesis, stream, log)
+    read(kinesis, stream, log)  # it is not said at every start
     assert [vars(record)["shard"] for record in caplog.records if record.message == "shard_gone"] == ["shardId-000000000000"]
     assert sids(log) == distinct(told)
 

@@ -1,6 +1,7 @@
 """What the log keeps for feeds that are read: where they stand, and which callbacks were seen by more than one."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -8,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from projector.database import disposing
-from projector.log import Entry, Log, Mark, Outcome, open_log
+from projector.log import Entry, Log, Mark, Outcome, Rejected, open_log
 from projector.log.schema import seen_via
 from projector.migrate import migration_engine
 from tests.given import Parameters, ms, task_completed, task_created
@@ -63,6 +64,40 @@ def test_a_callback_seen_by_another_feed_is_remembered_once(log: Log, url: URL) 
         ("kinesis", "task.created", ms(1)),
     ]
     assert log.intake() == {"duplicate": 6}
+
+
+@pytest.mark.parametrize(
+    ("callback", "stream", "outcome"),
+    [
+        ("1770000001", "1770000001250", Outcome.DUPLICATE),
+        ("1770000001250", "1770000001250", Outcome.DUPLICATE),
+        ("1770000001", "1770000002250", Outcome.CONFLICT),
+        ("1770000001240", "1770000001250", Outcome.CONFLICT),
+        ("soon", "1770000001250", Outcome.CONFLICT),
+    ],
+)
+def test_a_date_may_be_told_in_whole_seconds_by_one_feed(log: Log, callback: str, stream: str, outcome: Outcome) -> None:
+    """No page says which unit a callback's dates have; another feed tells milliseconds."""
+    assert log.append(by("callback", CREATED | {"TaskDateCreated": callback})) == [Outcome.STORED]
+    assert log.append(by("event-streams", CREATED | {"TaskDateCreated": stream})) == [outcome]
+
+
+def test_two_servers_that_keep_the_same_beside_the_log_do_not_wait_for_each_other(log: Log, url: URL) -> None:
+    """However their batches are ordered: a deadlock would end one with 503, and Twilio does not bring a callback again after that."""
+    bad = [Rejected(f"reason {n}", b"{}", "event-streams") for n in range(40)]
+    seen = [task_created(n, f"t{n}") for n in range(200)]
+    log.append(by("callback", *seen))
+    batch = [*bad, *by("kinesis", *seen)]
+
+    def keeps(arrivals: list[Entry | Rejected]) -> None:
+        with closing(open_log(url)) as other:
+            for _ in range(12):
+                other.append(arrivals)
+
+    with ThreadPoolExecutor(2) as servers:
+        for each in [servers.submit(keeps, some) for some in (batch, batch[::-1])]:
+            each.result(timeout=120)
+    assert log.intake() == {"quarantined": 24 * len(bad), "duplicate": 24 * len(seen)}
 
 
 def test_what_is_asked_for_again_is_no_duplicate(log: Log) -> None:

@@ -196,14 +196,17 @@ class PostgresLog(PostgresApplicationRecorder):
         return decision.outcomes
 
     def _settle(self, conn: psycopg.Connection[Any], arrivals: Sequence[Entry | Rejected], others: list[str]) -> Decision:
-        """What becomes of a batch that was not all new, now that it is known what is stored; written down beside the log."""
+        """What becomes of a batch that was not all new, now that it is known what is stored; written down beside the log.
+
+        Rows that several servers may write are written in one order, or two would wait for each other.
+        """
         stored = conn.execute(self._stored, (others,)).fetchall()
         decision = decide(arrivals, {row["originator_id"]: row["state"] for row in stored})
-        for rejected in decision.rejected:
+        for rejected in sorted(decision.rejected, key=lambda each: each.digest):
             conn.execute(self._quarantine, (rejected.digest, rejected.reason, rejected.source, rejected.body))
         if decision.seen:
-            conn.execute(self._seen, [list(column) for column in zip(*decision.seen, strict=True)])
-        for outcome, times in decision.counts(arrivals).items():
+            conn.execute(self._seen, [list(column) for column in zip(*sorted(decision.seen), strict=True)])
+        for outcome, times in sorted(decision.counts(arrivals).items()):
             conn.execute(self._count, (outcome, times))
         return decision
 

@@ -20,7 +20,6 @@ _VALUES: Readings = {
     **dict.fromkeys(
         ("task_ignore_capacity", "task_channel_optimized_routing", "worker_channel_available", "activity_available"), boolean
     ),
-    **dict.fromkeys(("task_date_created", "task_queue_entered_date"), moment_ms),
     **dict.fromkeys(
         (
             "task_priority", "task_version", "reservation_version", "canceled_reason_code", "worker_version",
@@ -30,6 +29,7 @@ _VALUES: Readings = {
         integer,
     ),
 }  # fmt: skip
+_DATES = ("task_date_created", "task_queue_entered_date")  # one feed tells seconds, another milliseconds
 _COMPARED = tuple(name for name in Fields.__struct_fields__ if name not in ("event_type", "timestamp", "timestamp_ms"))
 
 
@@ -52,7 +52,16 @@ def same_where_both_say(one: Fields, other: Fields) -> bool:
 
 
 def _compatible(name: str, one: str | None, other: str | None) -> bool:
-    return one is None or other is None or _equal(name, one, other, _VALUES)
+    if one is None or other is None or _equal(name, one, other, _VALUES):
+        return True
+    return name in _DATES and _same_date(moment_ms(one), moment_ms(other))
+
+
+def _same_date(one: int | None, other: int | None) -> bool:
+    """To the second where one of them is a whole one."""
+    if one is None or other is None:
+        return False
+    return one == other or (one // 1000 == other // 1000 and 0 in (one % 1000, other % 1000))
 
 
 def _equal(name: str, one: str | None, other: str | None, readings: Readings) -> bool:

@@ -11,7 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from projector.errors import StoreUnavailable
 from projector.feeds.door import Door
-from projector.feeds.kinesis.shard import BACKOFF_SECONDS, READ_WHOLE, Intake, Patience, Reader
+from projector.feeds.kinesis.shard import BACKOFF_SECONDS, READ_WHOLE, UNREAD, Intake, Patience, Reader
 from projector.feeds.kinesis.stream import KinesisAway, Shard, Stream
 from projector.log import Log
 
@@ -104,11 +104,18 @@ class Consumer:
             elif shard.id in self._finished or self._was_read_whole(shard, marks):
                 self._finished.add(shard.id)
             elif all(parent not in listed or self._is_read(parent, marks) for parent in shard.parents):
-                place = None if self._from_start else marks.get(shard.id) or None
+                place = self._place_of(shard, marks)
                 reader = Reader(self._stream, self._intake, self._door, shard.id, place)
                 reader.is_closed = shard.is_closed
                 self._readers[shard.id] = reader
                 logger.info("shard_begun", extra={"shard": shard.id, "resumed": place is not None})
+
+    def _place_of(self, shard: Shard, marks: dict[str, str]) -> str | None:
+        """Where to go on; None: at the oldest record that is kept."""
+        place = marks.get(shard.id)
+        if place == READ_WHOLE and not shard.is_closed:  # see `_was_read_whole`: from here on its mark is this stream's
+            self._intake.mark(shard.id, UNREAD)
+        return None if self._from_start or place in (READ_WHOLE, UNREAD) else place
 
     def _is_read(self, shard_id: str, marks: dict[str, str]) -> bool:
         return shard_id in self._finished or (not self._from_start and marks.get(shard_id) == READ_WHOLE)
@@ -118,11 +125,12 @@ class Consumer:
         return shard.is_closed and self._is_read(shard.id, marks)
 
     def _say_missing(self, listed: set[str], marks: dict[str, str]) -> None:
-        """Say once which shards were not read to their end and are gone, with what they held."""
+        """Say once, over all runs, which shards were not read to their end and are gone, with what they held."""
         for shard_id, place in marks.items():
             if place != READ_WHOLE and shard_id not in listed and shard_id not in self._missed and shard_id not in self._readers:
                 self._missed.add(shard_id)
                 logger.warning("shard_gone", extra={"shard": shard_id, "place": place, "next": "projector backfill"})
+                self._intake.mark(shard_id, READ_WHOLE)
 
     def _is_done(self, turns: dict[Future[None], Reader]) -> bool:
         """Whether all shards, children included, are read as far as `once` asks."""

@@ -19,7 +19,8 @@ from projector.feeds.kinesis.record import opened
 from projector.feeds.kinesis.stream import Answer, IteratorExpired, KinesisAway, PlaceGone, Record, ShardGone, Stream
 from projector.log import Entry, Log, Mark, Outcome, Rejected
 
-READ_WHOLE = ""  # as a place: the shard is closed and read to its end
+READ_WHOLE = ""  # as a place: the shard is closed and read to its end, or gone
+UNREAD = "0"  # as a place: before every record
 BATCH = 500
 POLL_SECONDS = (0.25, 1.0)  # after records, after a quiet while; a shard answers five times a second, to all its readers together
 BACKOFF_SECONDS = (0.5, 10.0)
@@ -76,6 +77,11 @@ class Intake:
             outcomes = self._log.append(batch.arrivals, marks) if batch.arrivals or marks else []
             self._counts.update(batch.passed_over)
             self._counts.update(outcome.value for outcome in outcomes)
+
+    def mark(self, shard_id: str, place: str) -> None:
+        """Set a mark, wherever it was."""
+        with self._lock:
+            self._log.append([], [Mark(self.feed, shard_id, place)])
 
     def counts(self) -> dict[str, int]:
         """What became of everything since the start, in the words of `projector import`."""
