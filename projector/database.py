@@ -51,7 +51,8 @@ def open_engine(url: URL, *, patient: bool = False, passing: bool = False, limit
         if limit_seconds < LIMIT_SECONDS:
             sa.event.listen(engine, "before_cursor_execute", partial(_limit_sqlite, limit_seconds))
         return engine
-    options = f"{url.query.get('options', '')} -c lock_timeout=3000 -c statement_timeout={0 if patient else round(limit_seconds * 1000)} -c idle_in_transaction_session_timeout=10000"
+    # Compiling a view's plan takes PostgreSQL longer than running it.
+    options = f"{url.query.get('options', '')} -c jit=off -c lock_timeout=3000 -c statement_timeout={0 if patient else round(limit_seconds * 1000)} -c idle_in_transaction_session_timeout=10000"
     connect_args = {"connect_timeout": 2, "tcp_user_timeout": 5000, "options": options, "application_name": "projector"}
     return sa.create_engine(url, connect_args=connect_args, pool_pre_ping=True, pool_size=2, hide_parameters=True)
 

@@ -1,8 +1,9 @@
 """How things stand: positions, lag, counts. For `projector status`, `/readyz` and `/metrics`."""
 
+import logging
+import threading
 from collections import Counter
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,12 +13,14 @@ from projector import tables
 from projector.access import projected, reading
 from projector.database import disposing, open_engine
 from projector.delivered import HOUR_MS, MINUTE_MS, Delivered, delivered, told_twice
-from projector.errors import LogMismatch
+from projector.errors import LogMismatch, ProjectorError
 from projector.log import Log
 from projector.log.entry import recorded_ms
 from projector.tables.views import view
 from projector.taskrouter.expression import readable
 from projector.taskrouter.fold import FOLD_VERSION
+
+logger = logging.getLogger(__name__)
 
 FEED_HOURS = 24  # of which `status` says what each feed brought
 TWINS_SHOWN = 20
@@ -44,11 +47,6 @@ def progress(log: Log, engine: sa.Engine, now_ms: int) -> dict[str, Any]:
         "rebuild_due": rebuild_due(row),
         "unreadable_target_workers": unreadable,
     }
-
-
-def standing(log: Log, engine: sa.Engine, now_ms: int) -> dict[str, Any]:
-    """All of `progress`, and `gaps`: how many callbacks are believed missing, by reason. Raises `LogMismatch`."""
-    return progress(log, engine, now_ms) | {"gaps": in_all(missing_lately(engine, now_ms))}
 
 
 def unreadable_queues(connection: sa.Connection) -> list[str]:
@@ -89,7 +87,7 @@ def check_position(log: Log, row: Any) -> None:
 
 
 def status(log: Log, engine: sa.Engine, now_ms: int) -> dict[str, Any]:
-    """All of `standing`; counts by EventType, what is unknown, what was left out and why; of the last day, what each feed brought of what is
+    """All of `progress`; gaps by reason; counts by EventType, what is unknown, what was left out and why; of the last day, what each feed brought of what is
     known to have happened, which share it missed hour by hour, and what two feeds tell as two events."""
     counts = tables.event_type_count.c
     unreadable = [
@@ -100,11 +98,13 @@ def status(log: Log, engine: sa.Engine, now_ms: int) -> dict[str, Any]:
         row = projected(connection)
         by_type = connection.execute(sa.select(counts.event_type, counts.known, counts.times).order_by(counts.event_type)).all()
         broken = connection.execute(sa.select(tables.incomplete_unit.c.unit, tables.incomplete_unit.c.error)).all()
+        gaps = in_all(missing(connection))
         unreadable_attributes = sum(connection.execute(each).scalar_one() for each in unreadable)
     intake, since_ms = log.intake(), (now_ms // HOUR_MS - FEED_HOURS) * HOUR_MS
     by_feed = delivered(log, since_ms, now_ms)
     twins = told_twice(log, since_ms, now_ms)
-    return standing(log, engine, now_ms) | {
+    return progress(log, engine, now_ms) | {
+        "gaps": gaps,
         "event_at": tables.iso(row.event_at) if row.event_at else None,
         "fold_version": row.fold_version if row.position else FOLD_VERSION,
         "loop": row.holder,
@@ -134,15 +134,28 @@ def missing(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> dict[s
     return found
 
 
-def missing_lately(engine: sa.Engine, now_ms: int) -> dict[str, dict[str, int]]:
-    """The same, counted once a minute by each process, whoever asks: where much was lost it takes a while."""
-    return _counted(engine, now_ms // MINUTE_MS)
+class MissingLately:
+    """`missing`, counted once a minute by whoever asks first; whoever asks meanwhile is given the count before.
 
+    Where much was lost it takes seconds. When it cannot be made that is logged, and the last one stands: better a board without it than none.
+    """
 
-@lru_cache(maxsize=2)
-def _counted(engine: sa.Engine, minute: int) -> dict[str, dict[str, int]]:  # noqa: ARG001 (what it is kept by)
-    with reading(engine) as connection:
-        return missing(connection)
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine, self._counting = engine, threading.Lock()
+        self._minute, self._last = -1, dict[str, dict[str, int]]()
+
+    def __call__(self, now_ms: int) -> dict[str, dict[str, int]]:
+        """Workspace → reason → times."""
+        if self._minute != now_ms // MINUTE_MS and self._counting.acquire(blocking=False):
+            try:
+                self._minute = now_ms // MINUTE_MS
+                with reading(self._engine) as connection:
+                    self._last = missing(connection)
+            except ProjectorError as error:
+                logger.warning("gaps_not_counted", extra={"reason": type(error.__cause__ or error).__name__})
+            finally:
+                self._counting.release()
+        return self._last
 
 
 def in_all(by_workspace: dict[str, dict[str, int]]) -> dict[str, int]:

@@ -17,12 +17,14 @@ from hypothesis import given as over
 from hypothesis import strategies as st
 from sqlalchemy.engine import URL
 
+from projector import status
 from projector.access import reading
 from projector.database import disposing, open_engine
+from projector.errors import StoreUnavailable
 from projector.log import open_log
 from projector.read.gaps import OTHER_ACTIVITY, gaps
 from projector.rebuild import rebuild
-from projector.status import standing
+from projector.status import MissingLately
 from projector.tables.gaps import REASONS
 from projector.taskrouter.event_types import EVENT_TYPES
 from tests.board import board_over, text
@@ -328,13 +330,32 @@ def test_the_board_and_the_metrics_count_by_reason(url: URL) -> None:
 
 
 def test_gaps_are_counted_once_a_minute(ledger: Ledger) -> None:
-    """By each process, however often it is asked whether it is ready: where much was lost it takes a while."""
-    minute_ms = 60_000
+    """By each process, however often it is asked: where much was lost it takes a while."""
+    minute_ms, lately = 60_000, MissingLately(ledger.engine)
     ledger.hears([task_completed(9)])
-    assert standing(ledger.log, ledger.engine, 10 * minute_ms)["gaps"] == {"task_never_created": 1}
+    assert lately(10 * minute_ms) == {WORKSPACE: {"task_never_created": 1}}
     ledger.hears([task_completed(9, "u")])
-    assert standing(ledger.log, ledger.engine, 11 * minute_ms - 1)["gaps"] == {"task_never_created": 1}
-    assert standing(ledger.log, ledger.engine, 11 * minute_ms)["gaps"] == {"task_never_created": 2}
+    assert lately(11 * minute_ms - 1) == {WORKSPACE: {"task_never_created": 1}}
+    assert lately(11 * minute_ms) == {WORKSPACE: {"task_never_created": 2}}
+
+
+def test_a_count_that_cannot_be_made_keeps_nobody(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The last one stands, and it is said once a minute; who asks while another counts does not wait."""
+    minute_ms, lately = 60_000, MissingLately(ledger.engine)
+    ledger.hears([task_completed(9)])
+    before = lately(0)
+    meanwhile = []
+
+    def fails(_connection: Any) -> Any:
+        meanwhile.append(lately(minute_ms))
+        raise StoreUnavailable("it takes too long")
+
+    monkeypatch.setattr(status, "missing", fails)
+    assert [lately(minute_ms), lately(minute_ms)] == [before, before]
+    assert meanwhile == [before]
+    assert [record.message for record in caplog.records] == ["gaps_not_counted"]
 
 
 def run(url: URL, *arguments: str) -> Any:

@@ -14,10 +14,12 @@ from webhook.metrics import metrics
 from webhook.signature import Signatures
 
 Progress = Callable[[int], dict[str, object]]
+Missing = Callable[[int], dict[str, int]]
 
 
-def create_app(config: Config, log: Log, progress: Progress) -> Flask:
-    """The application over a log; `progress(now_ms)` says how far the tables are (`projector.status.standing`)."""
+def create_app(config: Config, log: Log, progress: Progress, missing: Missing = lambda _now_ms: {}) -> Flask:
+    """The application over a log; `progress(now_ms)` says how far the tables are, `missing(now_ms)` how many callbacks are believed missing,
+    by reason (`projector.status`)."""
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = BODY_MAX_BYTES
     app.extensions.update(
@@ -27,6 +29,7 @@ def create_app(config: Config, log: Log, progress: Progress) -> Flask:
         event_streams_signatures=Signatures(config.event_streams_url, config.tokens) if config.event_streams_url else None,
         workspaces=config.workspaces,
         progress=progress,
+        missing=missing,
         ready_lag_seconds=config.ready_lag_seconds,
     )
     for blueprint in (callbacks, event_streams, health, metrics):

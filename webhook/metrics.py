@@ -55,6 +55,13 @@ def _progress() -> CollectorRegistry:
     for of in by_feed:
         known.labels(of.feed).set(of.known)
         seen.labels(of.feed).set(of.seen)
+    missing = current_app.extensions["missing"](now_ms)
+    by_reason = Gauge("projector_gaps", "Callbacks believed missing, by why; as of this minute.", ["reason"], registry=registry)
+    for reason, times in missing.items():
+        by_reason.labels(reason).set(times)
+    Gauge("projector_gaps_count", "All of them: there is no reason where there are none.", registry=registry).set(
+        sum(missing.values())
+    )
     for name, value in progress.items():
         if isinstance(value, list):  # of Sids
             each = Gauge(f"projector_{name}", f"{name} of /readyz, by Sid.", ["sid"], registry=registry)
@@ -63,13 +70,6 @@ def _progress() -> CollectorRegistry:
             Gauge(
                 f"projector_{name}_count", f"How many {name} there are: there is no Sid where there are none.", registry=registry
             ).set(len(value))
-        elif isinstance(value, dict):  # reason → how many; the words are few and ours
-            by_reason = Gauge(f"projector_{name}", f"{name} of /readyz, by reason.", ["reason"], registry=registry)
-            for reason, times in value.items():
-                by_reason.labels(reason).set(times)
-            Gauge(f"projector_{name}_count", f"All {name}: there is no reason where there are none.", registry=registry).set(
-                sum(value.values())
-            )
         else:
             Gauge(f"projector_{name}", f"{name} of /readyz.", registry=registry).set(float(value))
     return registry

@@ -14,7 +14,7 @@ from projector.read.present import Present, present
 from projector.read.refolded import Refolded
 from projector.read.source import Source
 from projector.read.when import position_at
-from projector.status import missing_lately
+from projector.status import MissingLately
 from projector.taskrouter.callback import read
 
 LOOK_SECONDS = 10.0  # for an answer; whoever asked is told 503
@@ -24,7 +24,7 @@ class Store:
     """Where answers come from: the tables, and the log for the one thing that no table holds, whose account a workspace is."""
 
     def __init__(self, engine: sa.Engine, log: Log) -> None:
-        self._engine, self._log = engine, log
+        self._engine, self._log, self._missing_lately = engine, log, MissingLately(engine)
         self._accounts: dict[str, str] = {}  # WorkspaceSid → AccountSid, which never changes
 
     @contextmanager
@@ -52,7 +52,7 @@ class Store:
 
     def missing_lately(self, workspace_sid: str, now_ms: int) -> dict[str, int]:
         """How many of a workspace's callbacks are believed missing, by reason, as counted within this minute."""
-        return dict(sorted(missing_lately(self._engine, now_ms).get(workspace_sid, {}).items()))
+        return dict(sorted(self._missing_lately(now_ms).get(workspace_sid, {}).items()))
 
     def account_sid(self, connection: sa.Connection, workspace_sid: str) -> str | None:
         """The AccountSid that the workspace's callbacks name; None while there is none."""

@@ -25,9 +25,11 @@ def readable(value: Any, name: str = "") -> Any:
 
 
 def headline(answer: dict[str, Any]) -> str | None:
-    """A readable answer about a moment, or that nothing is stuck, in a sentence; None for what has none."""
+    """A readable answer about a moment, or that nothing is stuck or missing, in a sentence; None for what has none."""
     if answer.get("stuck") == []:
         return f"Nothing is open for more than {answer['factor']:g} times as long as usual."
+    if answer.get("gaps") == [] and "missing" in answer:
+        return "Nothing is believed missing."
     if not answer.get("exists", False):
         return None
     match answer.get("kind"):
