@@ -232,6 +232,14 @@ def test_each_database_says_what_memory_says(ledger: Ledger, url: URL, seed: int
     assert ledger.view() == expected
 
 
+def test_nobody_completes_what_nobody_accepted(ledger: Ledger) -> None:
+    """A task completed of which no offer is known at all: somebody was offered it, and accepted."""
+    ledger.hears([*born(), task_completed(20)])
+    assert list(ledger.gaps()) == [Gap(WORKSPACE, "task", sid("WT", "t"), "task_never_accepted", "reservation.accepted")]
+    came = [reservation("created", 1, "r1"), reservation("accepted", 2, "r1"), reservation("completed", 19.9, "r1")]
+    assert list(ledger.hears(came).gaps()) == []
+
+
 @pytest.mark.parametrize(
     ("status", "reason", "offers"),
     [("reserved", "task_never_offered", ["created"]), ("assigned", "task_never_accepted", ["created", "accepted"])],
@@ -318,7 +326,7 @@ def test_the_board_and_the_metrics_count_by_reason(url: URL) -> None:
         board.told(*born())
         with posting_to(url) as webhook:
             assert "projector_gaps_count 0.0" in webhook.client.get("/metrics").text
-        board.told(task_completed(9, "u"), *in_workspace("WS" + "2" * 32, [task_completed(9)]))
+        board.told(task_canceled(9, "u"), *in_workspace("WS" + "2" * 32, [task_canceled(9)]))
         page = text(board.page())
         assert f"Believed missing: 1 callback. 1 × {REASONS['task_never_created']}" in page
         assert "projector gaps names them, projector backfill asks Twilio for them." in page
@@ -332,9 +340,9 @@ def test_the_board_and_the_metrics_count_by_reason(url: URL) -> None:
 def test_gaps_are_counted_once_a_minute(ledger: Ledger) -> None:
     """By each process, however often it is asked: where much was lost it takes a while."""
     minute_ms, lately = 60_000, MissingLately(ledger.engine)
-    ledger.hears([task_completed(9)])
+    ledger.hears([task_canceled(9)])
     assert lately(10 * minute_ms) == {WORKSPACE: {"task_never_created": 1}}
-    ledger.hears([task_completed(9, "u")])
+    ledger.hears([task_canceled(9, "u")])
     assert lately(11 * minute_ms - 1) == {WORKSPACE: {"task_never_created": 1}}
     assert lately(11 * minute_ms) == {WORKSPACE: {"task_never_created": 2}}
 
@@ -344,7 +352,7 @@ def test_a_count_that_cannot_be_made_keeps_nobody(
 ) -> None:
     """The last one stands, and it is said once a minute; who asks while another counts does not wait."""
     minute_ms, lately = 60_000, MissingLately(ledger.engine)
-    ledger.hears([task_completed(9)])
+    ledger.hears([task_canceled(9)])
     before = lately(0)
     meanwhile = []
 

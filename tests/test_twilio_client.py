@@ -74,6 +74,18 @@ def test_next_pages_are_followed_at_the_configured_host(fake: FakeTwilio) -> Non
     assert len(fake.asked) == 4
 
 
+def test_a_refused_account_keeps_nothing_from_another(fake: FakeTwilio) -> None:
+    """Where its workspaces are not asked for; where they may be, it is said: raised, or told to who goes on without."""
+    accounts = [asking(fake), asking(fake, twilio_keys={OTHER_ACCOUNT: ("SK" + "0" * 32, "revoked")})]
+    assert [sid for _, sid in workspaces_of(accounts, frozenset({WORKSPACE}))] == [WORKSPACE]
+    for allowed in (frozenset[str](), frozenset({WORKSPACE, OTHER_WORKSPACE})):
+        with pytest.raises(TwilioRefused, match="answers 401"):
+            workspaces_of(accounts, allowed)
+        told: list[TwilioRefused] = []
+        assert [sid for _, sid in workspaces_of(accounts, allowed, tell=told.append)] == [WORKSPACE]
+        assert "answers 401" in str(told[0])
+
+
 @pytest.mark.parametrize(
     "host",
     [

@@ -4,6 +4,8 @@ Rows say now what told them. Those that are there are of an earlier fold, which 
 rebuild that this release's fold makes due anyway, or each old task would be named as one that was never created.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -31,9 +33,11 @@ def _of(table: str, flags: str, others: str) -> sa.TableClause:
 TASK = _of(
     "task",
     "created_told ended_told observed visit_inferred visit_told",
-    "callback_count status live_status live_event_sid first_accepted_at first_reserved_at wrapup_at",
+    "callback_count status live_status live_event_sid last_event_sid first_accepted_at first_reserved_at wrapup_at",
 )
-OFFER = _of("reservation", "created_told observed inferred", "accepted_at wrapup_at failed_at status")
+OFFER = _of(
+    "reservation", "created_told observed inferred", "accepted_at wrapup_at failed_at status live_event_sid last_event_sid"
+)
 VISIT = _of("task_queue_span_past", "inferred told", "")
 _T, _R, _P = TASK.c, OFFER.c, VISIT.c
 _SEEN = sa.and_(_T.callback_count > 0, ~_T.observed)
@@ -42,7 +46,9 @@ LACKS = {  # the rows that the partial indexes are of
     "task": sa.or_(
         sa.and_(_SEEN, ~_T.created_told),
         sa.and_(~_T.ended_told, _T.status.in_(("completed", "canceled"))),
-        sa.and_(_SEEN, _T.live_status.in_(("assigned", "wrapping")), _T.first_accepted_at.is_(None)),
+        sa.and_(
+            _SEEN, sa.or_(_T.live_status.in_(("assigned", "wrapping")), _T.status == "completed"), _T.first_accepted_at.is_(None)
+        ),
         sa.and_(_SEEN, _T.live_status == "reserved", _T.first_reserved_at.is_(None), _T.first_accepted_at.is_(None)),
         sa.and_(_T.live_status == "wrapping", _T.wrapup_at.is_(None), sa.func.substr(_T.live_event_sid, 1, 2) != "OB"),
         sa.and_(_SEEN, _T.visit_inferred, ~_T.visit_told),
@@ -58,13 +64,20 @@ LACKS = {  # the rows that the partial indexes are of
 }  # fmt: skip
 
 
+def _shown(c: Any) -> sa.ColumnElement[bool]:
+    """Whether REST has shown it, as far as the row can tell: its Sids are of our own making."""
+    return sa.or_(
+        *(sa.func.coalesce(sa.func.substr(c[sid], 1, 2) == "OB", sa.false()) for sid in ("live_event_sid", "last_event_sid"))
+    )
+
+
 def upgrade() -> None:
     _rename("gap", "gap_told")
     for table, columns in TOLD.items():
         for name, comment in columns.items():
             op.add_column(table, sa.Column(name, sa.Boolean, nullable=False, server_default=sa.false(), comment=comment))
-    op.execute(sa.update(TASK).values(created_told=sa.true(), ended_told=_over))
-    op.execute(sa.update(OFFER).values(created_told=sa.true()))
+    op.execute(sa.update(TASK).values(created_told=sa.true(), ended_told=_over, visit_told=sa.true(), observed=_shown(_T)))
+    op.execute(sa.update(OFFER).values(created_told=sa.true(), observed=_shown(_R)))
     op.execute(sa.update(VISIT).values(told=sa.true()))
     for table, lacks in LACKS.items():
         key = ["workspace_sid", "task_sid"]

@@ -26,7 +26,7 @@ REASONS = {  # reason → what it means
     "task_never_created": "a task is known, its task.created is not",
     "task_never_wrapped": "a task is shown wrapping, its task.wrapup is not known",
     "task_never_ended": "a snapshot shows a task ended, its task.completed or task.canceled is not known",
-    "task_never_accepted": "a task was assigned, and no reservation of it accepted",
+    "task_never_accepted": "a task was assigned or completed, and no reservation of it accepted",
     "task_never_offered": "a task was reserved, and no reservation of it created",
     "queue_never_entered": "a snapshot shows a task in a queue that it never entered",
     "queue_never_left": "a snapshot shows a task in another queue, and it never left the one before",
@@ -45,7 +45,9 @@ _SEEN = sa.and_(_T.callback_count > 0, ~_T.observed)
 _TOLD = ~_R.observed
 TASK_CREATED = sa.and_(_SEEN, ~_T.created_told)
 TASK_ENDED = sa.and_(~_T.ended_told, _T.status.in_(("completed", "canceled")))
-TASK_ACCEPTED = sa.and_(_SEEN, _T.live_status.in_(("assigned", "wrapping")), _T.first_accepted_at.is_(None))
+TASK_ACCEPTED = sa.and_(  # nobody completes what nobody accepted
+    _SEEN, sa.or_(_T.live_status.in_(("assigned", "wrapping")), _T.status == "completed"), _T.first_accepted_at.is_(None)
+)
 TASK_OFFERED = sa.and_(_SEEN, _T.live_status == "reserved", _T.first_reserved_at.is_(None), _T.first_accepted_at.is_(None))
 TASK_WRAPPED = sa.and_(_T.live_status == "wrapping", _T.wrapup_at.is_(None), sa.func.substr(_T.live_event_sid, 1, 2) != "OB")
 TASK_QUEUED = sa.and_(_SEEN, _T.visit_inferred, ~_T.visit_told)
