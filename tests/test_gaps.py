@@ -292,6 +292,14 @@ def test_the_command_says_what_is_missing(ledger: Ledger, url: URL) -> None:
     assert run(url, "status", "--json")["gaps"] == said["missing"]
 
 
+def test_an_answer_that_is_missing_is_revealed_by_the_end_of_its_task(ledger: Ledger) -> None:
+    """Not by the last callback of its own: whoever asks for what was revealed since then is told of it."""
+    end = task_completed(3600)
+    ledger.hears([*born(), reservation("created", 1, "r1"), reservation("accepted", 2, "r1"), end])
+    (row,) = [row for row in ledger.view() if row["reason"] == "reservation_never_ended"]
+    assert (row["event_sid"], row["revealed_at"], row["missing_at"]) == (end["Sid"], ms(3600), ms(3600))
+
+
 def test_a_workspace_can_be_asked_for_alone(ledger: Ledger) -> None:
     """Of two, one."""
     other = "WS" + "2" * 32

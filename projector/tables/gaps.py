@@ -14,6 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from projector.tables.columns import Instant
 from projector.tables.current import activity, reservation, task, task_channel, task_queue, worker, workflow
 from projector.tables.history import gap_told, task_queue_span_past
 
@@ -93,6 +94,7 @@ def gap() -> sa.CompoundSelect[Any]:
     )  # fmt: skip
     # A task that is deleted takes its offers with it, and nobody tells of them; one that ends tells the end of each. But whoever
     # handed a task on may wrap up while it is canceled.
+    ended_at = sa.func.coalesce(_R.completed_at, _R.canceled_at, type_=Instant)
     owed = sa.or_(_R.status == "completed", sa.and_(_R.live_status == "pending", _of_task(_R, _T.status == "canceled")))
     offers = (
         _offer("reservation_never_created", OFFER_CREATED, "reservation.created", _R.first_seen_at),
@@ -100,7 +102,7 @@ def gap() -> sa.CompoundSelect[Any]:
         _offer(
             "reservation_never_ended", sa.and_(OFFER_ENDED, owed),
             sa.case((_R.live_status == "pending", _ANSWERED), else_="reservation.completed"),
-            sa.func.coalesce(_R.completed_at, _R.canceled_at),
+            ended_at, sa.select(_T.last_event_sid).where(_R.workspace_sid == _T.workspace_sid, _R.task_sid == _T.task_sid).correlate(reservation).scalar_subquery(), ended_at,  # its task's end
         ),
     )  # fmt: skip
     hints = [
@@ -144,16 +146,11 @@ def _visit(reason: str, holds: Any, missing: str, missing_at: Any) -> sa.Select[
     ).where(VISIT_LACKS, holds, _of_task(_P, ~_T.observed))
 
 
-def _offer(reason: str, holds: Any, missing: Any, missing_at: Any) -> sa.Select[Any]:
+def _offer(
+    reason: str, holds: Any, missing: Any, missing_at: Any, event_sid: Any = _R.last_event_sid, revealed_at: Any = _R.updated_at
+) -> sa.Select[Any]:
     return _row(
-        sa.literal("reservation"),
-        _R.reservation_sid,
-        reason,
-        _R.last_event_sid,
-        _R.updated_at,
-        missing,
-        missing_at,
-        _R.workspace_sid,
+        sa.literal("reservation"), _R.reservation_sid, reason, event_sid, revealed_at, missing, missing_at, _R.workspace_sid
     ).where(OFFER_LACKS, holds)
 
 
