@@ -300,6 +300,22 @@ def test_an_answer_that_is_missing_is_revealed_by_the_end_of_its_task(ledger: Le
     assert (row["event_sid"], row["revealed_at"], row["missing_at"]) == (end["Sid"], ms(3600), ms(3600))
 
 
+def test_a_task_s_gap_is_revealed_by_what_shows_it(ledger: Ledger) -> None:
+    """By the first that shows its status or queue; what is told of it later reveals nothing new."""
+    shows = reservation("wrapup", 10, "r1", TaskAssignmentStatus="wrapping")
+    moved = task("task.updated", 0.5, TaskAssignmentStatus="pending", **SALES)
+    held = [reservation("created", 1, "r1", **SALES), reservation("accepted", 2, "r1", **SALES)]
+    later = [task("task.updated", 12, TaskAssignmentStatus="wrapping", **SALES), task_completed(20, **SALES)]
+    ledger.hears([*born(), moved, *held, shows | SALES, *later])
+    revealed = {
+        row["reason"]: (row["event_sid"], row["revealed_at"])
+        for row in ledger.view()
+        if row["kind"] == "task" and not row["is_hint"]
+    }
+    assert revealed["task_never_wrapped"] == (shows["Sid"], ms(10))
+    assert revealed["queue_never_entered"] == (moved["Sid"], ms(0.5))
+
+
 def test_a_workspace_can_be_asked_for_alone(ledger: Ledger) -> None:
     """Of two, one."""
     other = "WS" + "2" * 32

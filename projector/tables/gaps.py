@@ -78,13 +78,14 @@ def gap() -> sa.CompoundSelect[Any]:
     )  # fmt: skip
     ended = sa.case((_T.status == "completed", "task.completed"), else_="task.canceled")
     accepted = sa.or_(_R.accepted_at.is_not(None), _R.wrapup_at.is_not(None), sa.and_(_R.status == "completed", ~_R.inferred))
+    live = _T.live_event_sid, _T.live_since  # what shows its last status that is no end
     tasks = (
         _task("task_never_created", TASK_CREATED, "task.created", _T.created_at),
         _task("task_never_ended", TASK_ENDED, ended, sa.func.coalesce(_T.completed_at, _T.canceled_at)),
         _task("task_never_accepted", TASK_ACCEPTED, "reservation.accepted", _T.live_since).where(~_has_offer(_T, accepted)),
-        _task("task_never_offered", TASK_OFFERED, "reservation.created", _T.live_since).where(~_has_offer(_T, sa.true())),
-        _task("task_never_wrapped", TASK_WRAPPED, "task.wrapup", _T.live_since),
-        _task("queue_never_entered", TASK_QUEUED, "task-queue.entered", _T.visit_since),
+        _task("task_never_offered", TASK_OFFERED, "reservation.created", _T.live_since, *live).where(~_has_offer(_T, sa.true())),
+        _task("task_never_wrapped", TASK_WRAPPED, "task.wrapup", _T.live_since, *live),
+        _task("queue_never_entered", TASK_QUEUED, "task-queue.entered", _T.visit_since, _T.visit_event_sid, _T.visit_since),
         _visit("queue_never_entered", ~_P.told, "task-queue.entered", _P.started_at),
         # Out of a queue into another: told by either, or it was accepted out of the first, and that is the reservation's gap where one shows it.
         _visit(
@@ -133,10 +134,12 @@ def _row(
     )  # fmt: skip
 
 
-def _task(reason: str, holds: Any, missing: Any, missing_at: Any) -> sa.Select[Any]:
-    return _row(
-        sa.literal("task"), _T.task_sid, reason, _T.last_event_sid, _T.updated_at, missing, missing_at, _T.workspace_sid
-    ).where(TASK_LACKS, holds)
+def _task(
+    reason: str, holds: Any, missing: Any, missing_at: Any, event_sid: Any = _T.last_event_sid, revealed_at: Any = _T.updated_at
+) -> sa.Select[Any]:
+    return _row(sa.literal("task"), _T.task_sid, reason, event_sid, revealed_at, missing, missing_at, _T.workspace_sid).where(
+        TASK_LACKS, holds
+    )
 
 
 def _visit(reason: str, holds: Any, missing: str, missing_at: Any) -> sa.Select[Any]:
