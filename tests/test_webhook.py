@@ -439,6 +439,17 @@ def test_a_closed_writer_stores_what_waits_and_refuses_the_rest() -> None:
         assert len(webhook.stored()) == 1
 
 
+def test_who_comes_while_it_closes_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The writer was open when it was looked at, and had ended when the arrival was given to it."""
+    with posting_to(log=KeepingLog()) as webhook:
+        assert is_accepted(webhook.post(task_created(at=1)))
+        writer = webhook.app.extensions["writer"]
+        writer.close()
+        monkeypatch.setattr(writer, "_refuse_beyond", lambda _: None)
+        assert webhook.post(task_created(at=2)).status_code == 503
+        assert len(webhook.stored()) == 1
+
+
 def test_health_tells_alive_ready_and_behind(webhook: Webhook) -> None:
     """/healthz is always 200; /readyz and /metrics tell the log's position and the tables'."""
     webhook.post(task_created(at=1))

@@ -52,6 +52,8 @@ class GroupCommit:
         waiter = _Waiter(arrival, hear, time.monotonic() + self._patience_seconds)
         self._waiting.put(waiter)
         self._untold.append(waiter)
+        if self._closing and waiter.claimed.acquire(blocking=False):  # the writer may have ended before it saw this one
+            waiter.tell(StoreUnavailable("This server is stopping. Try again."))
 
     def submit_all(self, arrivals: Sequence[Entry | Rejected], hear: HearAll) -> None:
         """The same for several, each for itself: `hear` is called once, when it is known what became of every one, in any order.
