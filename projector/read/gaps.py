@@ -1,7 +1,10 @@
 """What is believed missing, and why: the ledger's rows, counts, and what only two units together reveal."""
 
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
+from itertools import takewhile
+from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -74,7 +77,7 @@ def other_activities(connection: sa.Connection, workspace_sid: str | None, since
     if workspace_sid is not None:
         offers, spells = offers.where(offer.workspace_sid == workspace_sid), spells.where(spell.workspace_sid == workspace_sid)
     of_worker: dict[tuple[str, str], list[Any]] = defaultdict(list)
-    for each in connection.execute(spells):
+    for each in connection.execute(spells.order_by(spell.started_at, spell.n)):
         of_worker[each.workspace_sid, each.worker_sid].append(each)
     return [
         {
@@ -92,12 +95,11 @@ def other_activities(connection: sa.Connection, workspace_sid: str | None, since
     ]
 
 
-def _is_elsewhere(at_ms: int, activity_sid: str, spells: Iterable[Any]) -> bool:
-    """Whether a worker's spells around a moment are known, and none is in that activity."""
-    around = [
-        each for each in spells
-        if each.started_at <= at_ms + AGREE_MS and (each.ended_at is None or each.ended_at >= at_ms - AGREE_MS)
-    ]  # fmt: skip
+def _is_elsewhere(at_ms: int, activity_sid: str, spells: Sequence[Any]) -> bool:
+    """Whether a worker's spells around a moment are known, and none is in that activity. They follow each other, in order."""
+    begun = bisect_right(spells, at_ms + AGREE_MS, key=attrgetter("started_at"))
+    before = (spells[n] for n in range(begun - 1, -1, -1))
+    around = list(takewhile(lambda each: each.ended_at is None or each.ended_at >= at_ms - AGREE_MS, before))
     is_known = any(each.started_at <= at_ms - AGREE_MS for each in around)
     return is_known and all(each.activity_sid != activity_sid for each in around)
 
