@@ -78,10 +78,13 @@ def serve(host: str, port: int, no_project: bool) -> None:
 @click.option("--port", type=int, required=True)
 def web(host: str, port: int) -> None:
     """The web server alone: what `serve` starts and watches."""
-    from projector.web import serve_http
+    from projector.processes import counting_together
 
     tend_parent()
-    serve_http(config_now(), host, port)
+    with counting_together():
+        from projector.web import serve_http
+
+        serve_http(config_now(), host, port)
 
 
 @commands.command()

@@ -6,9 +6,11 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import IO
 
 from projector.errors import Misconfigured
@@ -20,6 +22,17 @@ STOPS = (signal.SIGTERM, signal.SIGINT)
 NEEDS_A_PERSON = 2  # exit status of a refusal: restarting would only repeat it
 
 Commands = Mapping[str, Sequence[str]]
+
+
+@contextmanager
+def counting_together() -> Iterator[None]:
+    """Counters of this process and those it makes are one, as long as this lasts.
+
+    To be entered before any module that counts is imported: a counter chooses where it is kept when it is made.
+    """
+    with tempfile.TemporaryDirectory(prefix="projector-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        yield
 
 
 def stop_on_signals() -> threading.Event:

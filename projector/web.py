@@ -1,13 +1,10 @@
 """The web server: Granian, which reads requests and writes answers outside Python, so that slow clients hold no thread."""
 
-import os
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from flask import Flask
@@ -33,27 +30,25 @@ LINGER_SECONDS = 0.5  # connections made before SIGTERM are accepted for so long
 
 def serve_http(config: Config, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT; requests that are being answered are finished first."""
-    with tempfile.TemporaryDirectory(prefix="projector-metrics-") as folder:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(Path(folder))
-        server = _Server(
-            "projector.web:application",
-            factory=True,
-            interface=Interfaces.WSGI,
-            http=HTTPModes.http1,
-            address=host,
-            port=port,
-            workers=config.web_processes,
-            blocking_threads=THREADS,
-            backpressure=CONNECTIONS,
-            http1_settings=HTTP1Settings(header_read_timeout=HEADER_READ_TIMEOUT_MS),
-            respawn_failed_workers=True,
-            respawn_interval=0.5,
-            workers_kill_timeout=DRAIN_SECONDS,
-            log_enabled=False,
-            websockets=False,
-        )
-        on_signals(server.interrupt)
-        server.serve()
+    server = _Server(
+        "projector.web:application",
+        factory=True,
+        interface=Interfaces.WSGI,
+        http=HTTPModes.http1,
+        address=host,
+        port=port,
+        workers=config.web_processes,
+        blocking_threads=THREADS,
+        backpressure=CONNECTIONS,
+        http1_settings=HTTP1Settings(header_read_timeout=HEADER_READ_TIMEOUT_MS),
+        respawn_failed_workers=True,
+        respawn_interval=0.5,
+        workers_kill_timeout=DRAIN_SECONDS,
+        log_enabled=False,
+        websockets=False,
+    )
+    on_signals(server.interrupt)
+    server.serve()
 
 
 class _Server(Server):  # type: ignore[misc, valid-type]  # which of two it is, Granian decides at import

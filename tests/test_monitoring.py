@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import psycopg
 import pytest
@@ -17,6 +18,7 @@ from projector.log import Outcome
 from projector.tables import iso
 from tests.databases import Databases
 from tests.given import task, task_completed, task_created, text_url
+from tests.harness import Process, ending
 from tests.posting import posting_to
 from tests.readers import MINE, Reader, a_reader, two_workspaces
 from tests.test_event_streams import SINK, batch
@@ -216,6 +218,18 @@ def test_alerts_ask_for_metrics_that_are_there(url: URL) -> None:
                     assert value in told
     outcomes = re.findall(r'outcome=~"(.*?)"', " ".join(rule["expr"] for rule in _alerts().values()))
     assert {value for each in outcomes for value in each.split("|")} <= {outcome.value for outcome in Outcome}
+
+
+def test_the_shipped_server_counts_what_it_answers(databases: Databases) -> None:
+    """By the command that people start, in all its processes together: what an alert asks for is there."""
+    process = Process.serving(databases.new("sqlite"))
+    with ending(process):
+        process.start().wait_alive()
+        assert process.post(task_created(at=0), task_created(at=1, task_="u")) == [204, 204]
+        with urlopen(f"http://127.0.0.1:{process.port}/metrics", timeout=60) as answer:
+            exposed = answer.read().decode()
+    assert 'projector_http_answers_total{route="/callbacks",status="204"} 2.0' in exposed
+    assert 'projector_callbacks_total{outcome="stored"} 2.0' in exposed
 
 
 def test_alerts_say_what_it_is_and_what_to_do() -> None:
