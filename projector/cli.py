@@ -40,10 +40,16 @@ def commands() -> None:
 
 @commands.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8080, show_default=True)
-@click.option("--for", "seconds", type=float, help="Stop after so many seconds.")
-@click.option("--rate", default=20.0, show_default=True, help="Callbacks per second of the simulated floor.")
-@click.option("--workers", default=40, show_default=True, help="Workers of the simulated floor.")
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65_535))
+@click.option("--for", "seconds", type=click.FloatRange(0, 1e9), help="Stop after so many seconds.")
+@click.option(
+    "--rate",
+    default=20.0,
+    show_default=True,
+    type=click.FloatRange(0, 1e6, min_open=True),
+    help="Callbacks per second of the simulated floor.",
+)
+@click.option("--workers", default=40, show_default=True, type=click.IntRange(1, 100_000), help="Workers of the simulated floor.")
 @click.option("--seed", default=1, show_default=True, help="The same seed is the same floor.")
 def demo(host: str, port: int, seconds: float | None, rate: float, workers: int, seed: int) -> None:
     """A whole contact center on this machine: nothing to configure, nothing left behind.
@@ -57,7 +63,7 @@ def demo(host: str, port: int, seconds: float | None, rate: float, workers: int,
 
 @commands.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8080, show_default=True)
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65_535))
 @click.option("--no-project", is_flag=True, help="Leave the loop to `projector run`.")
 def serve(host: str, port: int, no_project: bool) -> None:
     """Receive callbacks and project them.

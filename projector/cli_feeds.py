@@ -44,7 +44,9 @@ def backfill(since: str | None, until: str | None, workspace: str | None, dry_ru
     since_ms = moment(since) if since is not None else now_ms - feed.KEPT_SECONDS * 1000
     until_ms = moment(until) if until is not None else now_ms + feed.SKEW_SECONDS * 1000
     if since_ms >= until_ms:
-        raise Unanswerable(f"--since {since or '30 days ago'} is not before --until {until or 'now'}. Turn them round.")
+        if until is None:
+            raise Unanswerable(f"--since {since} is in the future. Name an earlier moment.")
+        raise Unanswerable(f"--since {since or '30 days ago'} is not before --until {until}. Turn them round.")
     if until_ms <= now_ms - feed.KEPT_SECONDS * 1000:
         raise Unanswerable(f"--until {until} is more than 30 days ago, which is all that Twilio keeps. Name a later moment.")
     accounts = open_twilio(config, stop)
@@ -66,7 +68,7 @@ def backfill(since: str | None, until: str | None, workspace: str | None, dry_ru
                     break
     said = report(found, [account.asked for account in accounts], dry_run=dry_run)
     say(readable(said) if sys.stdout.isatty() and not as_json else said, as_json=as_json)
-    if trouble is not None:
+    if trouble is not None and not stop.is_set():
         raise trouble
     sys.exit(0 if said["finished"] and not said["cut_off_seconds"] else 1)
 
@@ -113,7 +115,7 @@ def adopt(workspace: str | None, dry_run: bool, as_json: bool) -> None:
         "requests": sum(account.asked.requests for account in accounts),
     }
     say(said, as_json=as_json)
-    if trouble is not None:
+    if trouble is not None and not stop.is_set():
         raise trouble
     sys.exit(1 if stop.is_set() else 0)
 
@@ -177,7 +179,11 @@ def kinesis(stream: str, region: str | None, endpoint_url: str | None, from_star
     help="What was revealed since then alone. (Offers are held against their workers' activities for a day without.)",
 )
 @click.option(
-    "--limit", default=50, show_default=True, type=click.IntRange(1), help="So many of each at most; the counts are of all."
+    "--limit",
+    default=50,
+    show_default=True,
+    type=click.IntRange(1, 1_000_000),
+    help="So many of each at most; the counts are of all.",
 )
 @click.option("--json", "as_json", is_flag=True, help="JSON even on a terminal.")
 def gaps(workspace: str | None, kind: str | None, since: str | None, limit: int, as_json: bool) -> None:
@@ -189,10 +195,12 @@ def gaps(workspace: str | None, kind: str | None, since: str | None, limit: int,
     """
     from projector.access import reading
     from projector.output import answer
+    from projector.read.find import check_workspace
     from projector.read.gaps import ledger
     from projector.read.when import moment
 
     with stores() as (_, engine), reading(engine) as connection:
+        check_workspace(connection, workspace)
         since_ms = None if since is None else moment(since)
         found = ledger(connection, limit=limit, workspace_sid=workspace, kind=kind, since_ms=since_ms)
     answer(found | ({"next": "projector backfill"} if found["missing"] else {}), as_json=as_json)
@@ -207,7 +215,7 @@ def gaps(workspace: str | None, kind: str | None, since: str | None, limit: int,
     help="So many times as long as 99 of 100 of its kind.",
 )
 @click.option("--workspace", metavar="WS…", help="One alone.")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="So many at most.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1_000_000), help="So many at most.")
 @click.option("--ask", is_flag=True, help="Say what Twilio shows of each now.")
 @click.option("--json", "as_json", is_flag=True, help="JSON even on a terminal.")
 def stuck(factor: float, workspace: str | None, limit: int, ask: bool, as_json: bool) -> None:
@@ -219,9 +227,11 @@ def stuck(factor: float, workspace: str | None, limit: int, ask: bool, as_json: 
     """
     from projector.access import reading
     from projector.output import answer
+    from projector.read.find import check_workspace
     from projector.read.stuck import stuck as open_for_long
 
     with stores() as (log, engine), reading(engine) as connection:
+        check_workspace(connection, workspace)
         found = open_for_long(connection, log, factor, workspace, limit)
     if ask and found:
         from projector.feeds.shown import shown

@@ -85,6 +85,7 @@ def test_the_command_says_what_was_missing(url: URL) -> None:
         ([], {"TWILIO_API_KEYS": ""}, "Set TWILIO_API_KEYS"),
         (["--since", "yesterday"], {}, "is no moment"),
         (["--since", "2026-03-02", "--until", "2026-03-01"], {}, "Turn them round"),
+        (["--since", "2199-01-01"], {}, "--since 2199-01-01 is in the future"),
         (["--since", "2026-03-01", "--until", "2026-03-02"], {}, "--until 2026-03-02 is more than 30 days ago"),
         (["--workspace", "WS" + "0" * 32], {}, "has the workspace"),
         (["--workspace", WORKSPACE], {"PROJECTOR_WORKSPACES": OTHER_WORKSPACE}, "not in PROJECTOR_WORKSPACES"),

@@ -131,6 +131,8 @@ REFUSED = {
     "a host with a user": ("PROJECTOR_TWILIO_URL", "https://secret-one@taskrouter.twilio.com", "https://<host>"),
     "minutes below one": ("PROJECTOR_RECONCILE_MINUTES", "0.5", "1 or more"),
     "no host": ("PROJECTOR_TWILIO_URL", "https://", "https://<host>"),
+    "half an IPv6 address": ("PROJECTOR_TWILIO_URL", "https://[::1", "https://<host>"),
+    "a port that is none": ("PROJECTOR_TWILIO_URL", "http://127.0.0.1:99999", "https://<host>"),
     "lag in words": ("PROJECTOR_READY_LAG_SECONDS", "soon", "a number"),
     "lag zero": ("PROJECTOR_READY_LAG_SECONDS", "0", "1 or more"),
     "lag that is no number": ("PROJECTOR_READY_LAG_SECONDS", "nan", "a number"),

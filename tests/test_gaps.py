@@ -310,6 +310,17 @@ def test_an_answer_that_is_missing_is_revealed_by_the_end_of_its_task(ledger: Le
     assert (row["event_sid"], row["revealed_at"], row["missing_at"]) == (end["Sid"], ms(3600), ms(3600))
 
 
+@pytest.mark.parametrize("command", ["gaps", "stuck"])
+def test_a_workspace_that_is_not_here_is_not_told_to_be_well(ledger: Ledger, url: URL, command: str) -> None:
+    """Nothing would be said of it, as of one where nothing is missing: the Sids that are here are named instead."""
+    ledger.hears(born())
+    asked = [sys.executable, "-m", "projector", command, "--workspace", "WS" + "0" * 32]
+    environment = {**os.environ, "PROJECTOR_DATABASE_URL": text_url(url)}
+    done = subprocess.run(asked, cwd=ROOT, capture_output=True, env=environment, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"They hold {WORKSPACE}." in done.stderr
+
+
 def test_a_task_s_gap_is_revealed_by_what_shows_it(ledger: Ledger) -> None:
     """By the first that shows its status or queue; what is told of it later reveals nothing new."""
     shows = reservation("wrapup", 10, "r1", TaskAssignmentStatus="wrapping")

@@ -425,6 +425,18 @@ def test_a_kinesis_that_cannot_answer_is_asked_again(kinesis: Kinesis, log: Log,
     assert 0.04 <= waits[-1] <= 0.06
 
 
+def test_an_answer_that_is_none_of_kinesis_s_is_no_end(kinesis: Kinesis, log: Log) -> None:
+    """Something else answered 200: it is asked again."""
+    stream = kinesis.stream(1)
+    kinesis.put(stream, *made(10))
+
+    def nothing(_get: Callable[..., Any], _asked: dict[str, Any]) -> Any:
+        return {}
+
+    troubled(kinesis, stream, log, list_shards=[nothing])
+    assert sids(log) == distinct(made(10))
+
+
 def test_what_went_well_ends_the_long_pauses(kinesis: Kinesis, caplog: pytest.LogCaptureFixture) -> None:
     """The next trouble is waited out shortly again."""
 

@@ -39,6 +39,12 @@ def find(connection: sa.Connection, sid: str, workspace_sid: str | None = None) 
     return found[0]
 
 
+def check_workspace(connection: sa.Connection, workspace_sid: str | None) -> None:
+    """Raises `NotFound` for a workspace that these tables do not hold: of it nothing would be said, as of one where all is well."""
+    if workspace_sid is not None and workspace_sid not in (known := _workspaces(connection)):
+        raise NotFound(f"No workspace {workspace_sid} is in these tables. They hold {', '.join(sorted(known)) or 'none yet'}.")
+
+
 def _workspaces(connection: sa.Connection) -> list[str]:
     return list(connection.execute(sa.select(tables.workspace.c.workspace_sid)).scalars())
 

@@ -88,6 +88,8 @@ class Stream:
         while asked:
             with self._in_our_words():
                 answer = self._client.list_shards(**asked)
+            if "Shards" not in answer:
+                raise KinesisAway("an answer without shards")
             for shard in answer["Shards"]:
                 parents = (shard.get("ParentShardId"), shard.get("AdjacentParentShardId"))
                 is_closed = shard["SequenceNumberRange"].get("EndingSequenceNumber") is not None
