@@ -2,7 +2,9 @@
 
 import sys
 import time
+from collections.abc import Callable
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,11 +12,27 @@ from projector.errors import Misconfigured, ProjectorError, TwilioRefused, Unans
 from projector.opening import check_migrated, check_start, config_now, stores, tend_parent
 from projector.output import progress_bar, say
 
+if TYPE_CHECKING:  # commands import what they need when they run
+    from projector.feeds.twilio import Twilio
+
 KINDS = ("worker", "task", "reservation", "activity", "task_queue", "workflow", "task_channel")
 
 _asked_of = click.option(
     "--workspace", metavar="WS…", help="One alone; by default those of PROJECTOR_WORKSPACES, else all there are keys for."
 )
+
+
+def _each(places: "list[tuple[Twilio, str]]", ask: Callable[["Twilio", str], None]) -> ProjectorError | None:
+    """Ask of each workspace; the first trouble. One that is refused keeps nothing from the others."""
+    trouble: ProjectorError | None = None
+    for account, sid in places:
+        try:
+            ask(account, sid)
+        except ProjectorError as error:
+            trouble = trouble or error
+            if not isinstance(error, TwilioRefused):
+                break
+    return trouble
 
 
 @click.command()
@@ -53,19 +71,16 @@ def backfill(since: str | None, until: str | None, workspace: str | None, dry_ru
     check_migrated(config)
     places = workspaces_of(accounts, config.workspaces, workspace)
     found = {sid: feed.Backfilled() for _, sid in places}
-    trouble: ProjectorError | None = None
     with progress_bar("backfill", "seconds of history") as progress, closing(open_log(config.database_url)) as log:
-        for number, (account, sid) in enumerate(places):
 
-            def tell(done: int, of: int, before: int = number) -> None:
-                progress(before * of + done, len(places) * of)
+        def read(account: "Twilio", sid: str) -> None:
+            before = list(found).index(sid)
+            feed.backfill(
+                log, account, sid, since_ms, until_ms, lambda done, of: progress(before * of + done, len(places) * of), stop,
+                dry_run=dry_run, found=found[sid],
+            )  # fmt: skip
 
-            try:
-                feed.backfill(log, account, sid, since_ms, until_ms, tell, stop, dry_run=dry_run, found=found[sid])
-            except ProjectorError as error:
-                trouble = trouble or error
-                if not isinstance(error, TwilioRefused):  # that is of one workspace alone
-                    break
+        trouble = _each(places, read)
     said = report(found, [account.asked for account in accounts], dry_run=dry_run)
     say(readable(said) if sys.stdout.isatty() and not as_json else said, as_json=as_json)
     if trouble is not None and not stop.is_set():
@@ -96,15 +111,12 @@ def adopt(workspace: str | None, dry_run: bool, as_json: bool) -> None:
     accounts = open_twilio(config, stop)
     check_migrated(config)
     adopted = feed.Adopted()
-    trouble: ProjectorError | None = None
     with progress_bar("adopt", "resources") as progress, closing(open_log(config.database_url)) as log:
-        for account, sid in workspaces_of(accounts, config.workspaces, workspace):
-            try:
-                feed.adopt(log, account, sid, stop, lambda done: progress(done, 0), is_dry=dry_run, adopted=adopted)
-            except ProjectorError as error:
-                trouble = trouble or error
-                if not isinstance(error, TwilioRefused):  # that is of one workspace alone
-                    break
+
+        def take(account: "Twilio", sid: str) -> None:
+            feed.adopt(log, account, sid, stop, lambda done: progress(done, 0), is_dry=dry_run, adopted=adopted)
+
+        trouble = _each(workspaces_of(accounts, config.workspaces, workspace), take)
     said = {
         "shown": dict(adopted.shown),
         "would_append" if dry_run else "appended": adopted.outcomes["stored"],

@@ -119,7 +119,7 @@ def _beside(public_url: str) -> str:
     return f"{public_url.removesuffix('/callbacks')}/event-streams" if public_url.endswith("/callbacks") else ""
 
 
-def _parts(text: str) -> SplitResult:
+def parts_of(text: str) -> SplitResult:
     """The parts of an address; of one that is none, or whose port is none, nothing."""
     try:
         parts = urlsplit(text)
@@ -131,7 +131,7 @@ def _parts(text: str) -> SplitResult:
 
 def _twilio_url(text: str) -> str:
     """Scheme and host. By http:// only this machine, where tests have a Twilio of their own: credentials go there."""
-    parts = _parts(text)
+    parts = parts_of(text)
     is_here = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
     if not (is_here or parts.scheme == "https") or not parts.hostname or parts.path.strip("/") or parts.query or parts.username:
         raise Misconfigured("PROJECTOR_TWILIO_URL is not `https://<host>`. Leave it empty for https://taskrouter.twilio.com.")

@@ -1,9 +1,9 @@
 """What must hold before anything starts. Each check says which setting to change; PROJECTOR_ALLOW_UNSAFE names exceptions."""
 
 import os
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
-from projector.config import Config
+from projector.config import Config, parts_of
 from projector.errors import Misconfigured
 from projector.log import Log
 from projector.log.postgres import PostgresLog
@@ -25,12 +25,8 @@ def check_web(config: Config) -> None:
 
 
 def _public_url(config: Config) -> SplitResult:
-    try:
-        url = urlsplit(config.public_url)
-        whole = bool(url.scheme and url.hostname) and (url.port is None or url.port > 0)  # a port that is none raises
-    except ValueError:
-        whole = False
-    if not whole:
+    url = parts_of(config.public_url)
+    if not (url.scheme and url.hostname) or url.port == 0:
         raise Misconfigured(
             "PROJECTOR_PUBLIC_URL is not a whole URL. Set it to the EventCallbackUrl exactly as Twilio was given it."
         )

@@ -39,7 +39,7 @@ def told(count: int, over: float, start: float = 0, seed: int = 1) -> list[Param
 def filling(log: Log | MemoryLog, fake: FakeTwilio, since: float = -60, until: float = 3 * HOUR, **more: Any) -> Backfilled:
     """A backfill of the story, by our clock being right."""
     more = {"now_ms": fake.now_ms} | more
-    return backfill(log, asking(fake), WORKSPACE, ms(since), ms(until), **more)  # type: ignore[arg-type]
+    return backfill(log, asking(fake), WORKSPACE, ms(since), ms(until), **more)  # type: ignore[arg-type]  # a log in memory is as much of one as it asks
 
 
 def sids(log: Log | MemoryLog) -> list[str]:

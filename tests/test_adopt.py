@@ -230,7 +230,7 @@ def test_what_is_gone_since_it_was_listed_stops_nothing() -> None:
     """A task that ended, a worker that was deleted meanwhile: its callbacks tell how. The others are taken."""
     twilio = Listing(Workers=[shown("WK", "ann"), shown("WK", "bob")], Tasks=[shown("WT", "t"), shown("WT", "u")])
     twilio.lists[f"Tasks/{sid('WT', 'u')}/Reservations"] = []
-    adopted = adopt(MemoryLog(), twilio, WORKSPACE, Unhurried())  # type: ignore[arg-type]
+    adopted = adopt(MemoryLog(), twilio, WORKSPACE, Unhurried())  # type: ignore[arg-type]  # likewise
     assert (adopted.shown, adopted.unreadable) == ({"workspace": 1, "worker": 2, "task": 2}, {})
 
 
@@ -238,7 +238,7 @@ def test_text_that_is_no_unicode_is_left_out_alone() -> None:
     """JSON can spell half a surrogate pair, UTF-8 cannot."""
     twilio = Listing(Workers=[shown("WK", "ann", friendly_name="a\ud83d"), shown("WK", "bob")])
     log = MemoryLog()
-    adopted = adopt(log, twilio, WORKSPACE, Unhurried())  # type: ignore[arg-type]
+    adopted = adopt(log, twilio, WORKSPACE, Unhurried())  # type: ignore[arg-type]  # likewise
     assert adopted.unreadable == {"worker": 1}
     assert {json.loads(row.state)["parameters"].get("WorkerSid") for row in log.read(0, 100)} == {None, sid("WK", "bob")}
 
@@ -246,7 +246,7 @@ def test_text_that_is_no_unicode_is_left_out_alone() -> None:
 def test_it_stops_between_two_things_when_it_is_told_to() -> None:
     """What was read so far is stored: a loop that is ended must not go on for a request for each worker."""
     twilio, stop, log = Listing(Workers=[shown("WK", str(n)) for n in range(50)]), threading.Event(), MemoryLog()
-    adopted = adopt(log, twilio, WORKSPACE, stop, lambda done: stop.set() if done == 3 else None)  # type: ignore[arg-type]
+    adopted = adopt(log, twilio, WORKSPACE, stop, lambda done: stop.set() if done == 3 else None)  # type: ignore[arg-type]  # likewise
     assert (adopted.shown.total(), adopted.outcomes["stored"]) == (3, log.end())
     assert log.end() >= 3
 

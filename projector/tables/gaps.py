@@ -53,9 +53,8 @@ TASK_OFFERED = sa.and_(_SEEN, _T.live_status == "reserved", _T.first_reserved_at
 TASK_WRAPPED = sa.and_(_T.live_status == "wrapping", _T.wrapup_at.is_(None), sa.func.substr(_T.live_event_sid, 1, 2) != "OB")
 TASK_QUEUED = sa.and_(_SEEN, _T.visit_inferred, ~_T.visit_told)
 OFFER_CREATED = sa.and_(_TOLD, ~_R.created_told, _R.failed_at.is_(None))
-OFFER_ACCEPTED = sa.and_(
-    _TOLD, _R.accepted_at.is_(None), sa.or_(_R.wrapup_at.is_not(None), sa.and_(_R.status == "completed", ~_R.inferred))
-)
+_SERVED = sa.or_(_R.wrapup_at.is_not(None), sa.and_(_R.status == "completed", ~_R.inferred))  # so it was accepted, told or not
+OFFER_ACCEPTED = sa.and_(_TOLD, _R.accepted_at.is_(None), _SERVED)
 OFFER_ENDED = _R.inferred.is_(True)
 VISIT_LACKS = _P.inferred.is_(True)
 
@@ -77,7 +76,7 @@ def gap() -> sa.CompoundSelect[Any]:
         sa.false().label("is_hint"),
     )  # fmt: skip
     ended = sa.case((_T.status == "completed", "task.completed"), else_="task.canceled")
-    accepted = sa.or_(_R.accepted_at.is_not(None), _R.wrapup_at.is_not(None), sa.and_(_R.status == "completed", ~_R.inferred))
+    accepted = sa.or_(_R.accepted_at.is_not(None), _SERVED)
     live = _T.live_event_sid, _T.live_since  # what shows its last status that is no end
     tasks = (
         _task("task_never_created", TASK_CREATED, "task.created", _T.created_at),
@@ -95,7 +94,10 @@ def gap() -> sa.CompoundSelect[Any]:
     )  # fmt: skip
     # A task that is deleted takes its offers with it, and nobody tells of them; one that ends tells the end of each. But whoever
     # handed a task on may wrap up while it is canceled.
-    ended_at = sa.func.coalesce(_R.completed_at, _R.canceled_at, type_=Instant)
+    end = (  # its task's: the callback, and when
+        sa.select(_T.last_event_sid).where(_R.workspace_sid == _T.workspace_sid, _R.task_sid == _T.task_sid).correlate(reservation).scalar_subquery(),
+        sa.func.coalesce(_R.completed_at, _R.canceled_at, type_=Instant),
+    )  # fmt: skip
     owed = sa.or_(_R.status == "completed", sa.and_(_R.live_status == "pending", _of_task(_R, _T.status == "canceled")))
     offers = (
         _offer("reservation_never_created", OFFER_CREATED, "reservation.created", _R.first_seen_at),
@@ -103,7 +105,7 @@ def gap() -> sa.CompoundSelect[Any]:
         _offer(
             "reservation_never_ended", sa.and_(OFFER_ENDED, owed),
             sa.case((_R.live_status == "pending", _ANSWERED), else_="reservation.completed"),
-            ended_at, sa.select(_T.last_event_sid).where(_R.workspace_sid == _T.workspace_sid, _R.task_sid == _T.task_sid).correlate(reservation).scalar_subquery(), ended_at,  # its task's end
+            end[1], *end,
         ),
     )  # fmt: skip
     hints = [

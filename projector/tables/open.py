@@ -166,9 +166,9 @@ def _looked_at(dialect: str) -> sa.CompoundSelect[Any]:
     )
 
 
-def _begun_with(what: Any, name: str) -> sa.CTE:
+def _begun_with(what: sa.SelectBase, name: str) -> sa.CTE:
     """Found once, before anything else: left alone SQLite begins with all reservations of a workspace, and sorts before it brings together."""
-    return what.cte(name).prefix_with("MATERIALIZED", dialect="sqlite")  # type: ignore[no-any-return]
+    return what.cte(name).prefix_with("MATERIALIZED", dialect="sqlite")
 
 
 def _lately() -> Any:
