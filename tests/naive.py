@@ -358,7 +358,7 @@ def _task(rows: Rows, key: Row, lived: list[Row], head: Row) -> None:
         "visit_outcome": visit["outcome"],
         "created_told": _when(lived, "task.created") is not None,
         "ended_told": any(fact["type"] in ("task.completed", "task.canceled") or _shows_end(fact) for fact in lived),
-        "observed": any(fact["type"] == "task.observed" for fact in lived),
+        "observed": _shown_first(lived, "task"),
     })  # fmt: skip
     end = ended if ends else head["deleted_at"]
     offers = [fact for fact in lived if fact["type"].startswith("reservation.")]
@@ -366,6 +366,12 @@ def _task(rows: Rows, key: Row, lived: list[Row], head: Row) -> None:
         _reservation(
             rows, key | {"reservation_sid": sid}, [f for f in offers if f["said"].get("ReservationSid") == sid], ending, end
         )
+
+
+def _shown_first(told: list[Row], what: str) -> bool:
+    """Whether REST shows it before anything tells of its creation."""
+    kinds = [fact["type"] for fact in told if fact["type"] in (f"{what}.created", f"{what}.observed")]
+    return kinds[:1] == [f"{what}.observed"]
 
 
 def _shows_end(fact: Row) -> bool:
@@ -422,15 +428,27 @@ def _visits(alive: list[Row], statuses: list[str | None]) -> list[Row]:
         elif last and leaves == "timeout" and (last["outcome"], last["ended_at"]) == ("moved", at):
             last["outcome"] = "timeout"
         tells, snapshot_of = fact["type"] == "task-queue.entered", said.get("TaskQueueSid")
+        held = status in ("assigned", "wrapping") and fact["type"] != "task.transfer-initiated"  # which may not say so yet
+        given_back = held and (fact["type"] in WITHDRAWN or (fact["type"] == "task.updated" and transfer == "initiated"))
+        counts = not fact["type"].startswith("workflow.") and not given_back and not (held and last and not lasts)
         sid = snapshot_of or (last["task_queue_sid"] if last and tells else None)
         seen_before = last is not None and last["task_queue_sid"] == sid
         if last and tells and lasts and seen_before and not last["told"]:  # it was seen in a snapshot before it was told
             name = said.get("TaskQueueName") or last["task_queue_name"]
             opened = {"started_at": at, "event_sid": fact["id"]} if last["inferred"] else {}
             last |= opened | {"task_queue_name": name, "told": True, "inferred": False}
+        elif last and tells and lasts and not (last["told"] or last["inferred"]) and at - last["started_at"] <= ONE_SECOND:
+            # It was shown by its transfer in the queue of before.
+            last |= {
+                "task_queue_sid": sid,
+                "task_queue_name": said.get("TaskQueueName"),
+                "started_at": at,
+                "event_sid": fact["id"],
+            }
+            last["told"] = True
         elif last and lasts and last["told"] and not tells and last["started_at"] == at:
             pass  # a snapshot of before, in the millisecond in which it entered this queue
-        elif sid and (tells or not seen_before):
+        elif sid and (tells or (counts and not seen_before)):
             dated = None if tells else moment_ms(said.get("TaskQueueEnteredDate"))
             began = at if dated is None else min(at, max([dated, *([last["started_at"], last["ended_at"] or 0] if last else [])]))
             if last and lasts:
@@ -440,12 +458,9 @@ def _visits(alive: list[Row], statuses: list[str | None]) -> list[Row]:
                 "task_queue_name": said.get("TaskQueueName"), "told": tells,
                 "inferred": not tells and fact["type"] != "task.transfer-initiated",
             })  # fmt: skip
-        held = status in ("assigned", "wrapping") and fact["type"] != "task.transfer-initiated"  # which may not say so yet
         if visits and visits[-1]["ended_at"] is None and held:
-            given_back = fact["type"] in WITHDRAWN or (fact["type"] == "task.updated" and transfer == "initiated")
-            outcome = "canceled" if given_back else "accepted"
-            seen = visits[-1]["inferred"] or fact["type"] not in (*WITHDRAWN, "reservation.rescinded")
-            visits[-1] |= {"ended_at": at, "outcome": outcome, "inferred": seen}
+            seen = visits[-1]["inferred"] or not (given_back or fact["type"] == "reservation.rescinded")
+            visits[-1] |= {"ended_at": at, "outcome": "canceled" if given_back else "accepted", "inferred": seen}
     return visits
 
 
@@ -482,7 +497,7 @@ def _offer_created(alive: list[Row], own: list[Row]) -> int | None:
 
 
 def _reservation(rows: Rows, key: Row, own: list[Row], task_ending: str | None, task_end: int | None) -> None:
-    types = {fact["type"] for fact in own}
+    types, shown_first = {fact["type"] for fact in own}, _shown_first(own, "reservation")
     own = _offered(own)
     overs = [i for i, fact in enumerate(own) if fact["type"] in OVER]
     alive = own[: overs[0]] if overs else own
@@ -522,7 +537,7 @@ def _reservation(rows: Rows, key: Row, own: list[Row], task_ending: str | None, 
         "updated_at": own[-1]["at"],
         "last_event_sid": own[-1]["id"],
         "created_told": "reservation.created" in types,
-        "observed": "reservation.observed" in types,
+        "observed": shown_first,
     })  # fmt: skip
 
 

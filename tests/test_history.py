@@ -358,15 +358,13 @@ def test_a_transfer_to_a_queue_that_comes_to_nothing_ends_its_visit_canceled(bac
 
 @pytest.mark.parametrize("failed_at", [31, 31.04])
 def test_an_update_that_comes_before_the_failure_it_belongs_to_is_no_acceptance(failed_at: float) -> None:
-    """task.updated goes first in a millisecond, and shows the task assigned while its transfer goes on: given back, it seems."""
+    """task.updated goes first in a millisecond, and shows the task assigned while its transfer goes on: given back."""
     initiated = task("task.transfer-initiated", at=10, **PENDING, **VIP)
     updated, failed = (
         task(f"task.{what}", at, **ASSIGNED, **VIP) for what, at in (("updated", 31), ("transfer-failed", failed_at))
     )
     told = given(*TALKING, initiated, updated, failed)
-    assert told.spans("task_queue_span", "t")[1] == replace(
-        visit(10, 31, "canceled", by=initiated, queue="VIP", inferred=True), n=1
-    )
+    assert told.spans("task_queue_span", "t")[1] == replace(visit(10, 31, "canceled", by=initiated, queue="VIP"), n=1)
 
 
 def test_an_attempt_that_fails_leaves_a_transfer_in_its_queue() -> None:

@@ -7,7 +7,7 @@ gap by what it changes in the row.
 
 Rows that lack something are few among all there ever were, and are found by a partial index of each table that grows.
 
-A *hint* is no gap for sure: who was there before the projector was has never been created for it.
+A *hint* is no gap for sure: who was there before the projector was has never been created for it, and comes out of an activity that nobody told.
 """
 
 from typing import Any
@@ -19,7 +19,6 @@ from projector.tables.current import activity, reservation, task, task_channel, 
 from projector.tables.history import gap_told, task_queue_span_past
 
 REASONS = {  # reason → what it means
-    "previous_activity_unseen": "an update ends an activity, and none was known",
     "previous_activity_differs": "an update ends another activity than the one that was known",
     "previous_activity_shorter": "an update ends an activity that lasted shorter than what was known",
     "previous_activity_longer": "an update ends an activity that lasted longer than what was known",
@@ -34,6 +33,7 @@ REASONS = {  # reason → what it means
     "reservation_never_created": "a reservation is known, its reservation.created is not",
     "reservation_never_accepted": "a reservation was wrapped up or completed, and never accepted",
     "reservation_never_ended": "a task ended, and its reservation did not",
+    "previous_activity_unseen": "hint: an update ends an activity, and none was known",
     "worker_never_created": "hint: a worker is known, its worker.created is not",
     "only_mentioned": "hint: a thing was mentioned, and never told of by a callback of its own",
 }
@@ -73,7 +73,7 @@ def gap() -> sa.CompoundSelect[Any]:
     g = gap_told.c
     told = sa.select(
         g.workspace_sid, g.kind, g.sid, g.n, g.reason, g.event_sid, g.revealed_at, g.missing_event_type, g.missing_at, g.activity_sid,
-        sa.false().label("is_hint"),
+        (g.reason == "previous_activity_unseen").label("is_hint"),
     )  # fmt: skip
     ended = sa.case((_T.status == "completed", "task.completed"), else_="task.canceled")
     accepted = sa.or_(_R.accepted_at.is_not(None), _SERVED)
@@ -83,7 +83,10 @@ def gap() -> sa.CompoundSelect[Any]:
         _task("task_never_ended", TASK_ENDED, ended, sa.func.coalesce(_T.completed_at, _T.canceled_at)),
         _task("task_never_accepted", TASK_ACCEPTED, "reservation.accepted", _T.live_since).where(~_has_offer(_T, accepted)),
         _task("task_never_offered", TASK_OFFERED, "reservation.created", _T.live_since, *live).where(~_has_offer(_T, sa.true())),
-        _task("task_never_wrapped", TASK_WRAPPED, "task.wrapup", _T.live_since, *live),
+        # A cold transfer that comes to nothing comes back to who wraps up since then, which no task.wrapup tells.
+        _task("task_never_wrapped", TASK_WRAPPED, "task.wrapup", _T.live_since, *live).where(
+            sa.or_(_T.transfer_status.is_(None), _T.transfer_status == "complete", _has_offer(_T, _R.wrapup_at >= _T.live_since))
+        ),
         _task("queue_never_entered", TASK_QUEUED, "task-queue.entered", _T.visit_since, _T.visit_event_sid, _T.visit_since),
         _visit("queue_never_entered", ~_P.told, "task-queue.entered", _P.started_at),
         # Out of a queue into another: told by either, or it was accepted out of the first, and that is the reservation's gap where one shows it.

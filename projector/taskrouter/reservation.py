@@ -55,7 +55,7 @@ class Reservation(Struct, frozen=True, kw_only=True):
     updated_ms: int | None = None
     last_event_sid: str | None = None
     created_told: bool = False  # by reservation.created
-    observed: bool = False  # REST has shown it: what came before that may never have been told
+    observed: bool = False  # REST has shown it, and no reservation.created: what came before that may never have been told
     closed: Closed = ()
 
 
@@ -207,5 +207,5 @@ def _described(reservation: Reservation, callback: Callback) -> Reservation:
         updated_ms=callback.at_ms,
         last_event_sid=callback.identity,
         created_told=reservation.created_told or callback.event_type == "reservation.created",
-        observed=reservation.observed or callback.event_type == "reservation.observed",
+        observed=reservation.observed or (callback.event_type == "reservation.observed" and not reservation.created_told),
     )

@@ -11,7 +11,8 @@ and canceled absorb the status and nothing else: a `task.updated` after completi
 
 A visit to a queue begins with `task-queue.entered`, or when a snapshot shows another queue (inferred; a transfer's own callback
 tells it). It ends with the acceptance, a timeout, a move, or the task; a rejection does not end it. Whether a transfer to a
-queue shows the queue in its snapshot is not known: it begins with `task-queue.entered` where it does not.
+queue shows the queue in its snapshot is not known: it begins with `task-queue.entered` where it does not. Routing's own
+callbacks (`workflow.…`) show where a task is to go, which may be before it has left where it is: they begin no visit.
 """
 
 from msgspec.structs import replace
@@ -65,7 +66,7 @@ class Task(Head, frozen=True, kw_only=True):
     visit_outcome: str | None = None
     created_told: bool = False  # by task.created
     ended_told: bool = False  # by task.completed or task.canceled, or shown by REST
-    observed: bool = False  # REST has shown it: what came before that may never have been told
+    observed: bool = False  # REST has shown it, and no task.created: what came before that may never have been told
 
 
 class TaskStatusSpan(Span, frozen=True, kw_only=True):
@@ -115,7 +116,8 @@ def evolve(task: Task, callback: Callback) -> Task:
         case "task.completed" | "task.canceled":
             return replace(task, ended_told=True)
         case "task.observed":
-            return replace(task, observed=True, ended_told=task.ended_told or callback.fields.task_assignment_status in TERMINAL)
+            is_over = callback.fields.task_assignment_status in TERMINAL
+            return replace(task, observed=task.observed or not task.created_told, ended_told=task.ended_told or is_over)
         case "reservation.created" if task.first_reserved_ms is None:
             return replace(task, first_reserved_ms=at_ms)
         case "reservation.accepted" if task.first_accepted_ms is None:
@@ -246,18 +248,30 @@ def _visited(task: Task, callback: Callback) -> Task:
         return task  # a visit that lasts ends with the task (`last_spans`)
     told = callback.event_type
     task = _left(task, told, callback.at_ms)
-    task = _entered(task, callback)
-    lasts = task.visit_since_ms is not None and task.visit_ended_ms is None
-    if task.status in ("assigned", "wrapping") and lasts and told != "task.transfer-initiated":  # which may not say so yet
-        # With a transfer's failure comes a task.updated, which may be the first to show the task assigned again.
-        given_back = told in _WITHDRAWN or (told == "task.updated" and task.transfer_status == "initiated")
-        outcome = "canceled" if given_back else "accepted"
-        inferred = task.visit_inferred or told not in (*_WITHDRAWN, "reservation.rescinded")  # rescinded: a sibling was accepted
-        return replace(task, visit_ended_ms=callback.at_ms, visit_outcome=outcome, visit_inferred=inferred)
-    return task
+    is_held = task.status in ("assigned", "wrapping") and told != "task.transfer-initiated"  # which may not say so yet
+    # With a transfer's failure comes a task.updated, which may be the first to show the task assigned again.
+    is_back = is_held and (told in _WITHDRAWN or (told == "task.updated" and task.transfer_status == "initiated"))
+    if told == "task-queue.entered" or not (told.startswith("workflow.") or is_back or (is_held and _waits_nowhere(task))):
+        task = _entered(task, callback)
+    if not is_held or not _lasts(task):
+        return task
+    inferred = task.visit_inferred or not (is_back or told == "reservation.rescinded")  # rescinded: a sibling was accepted
+    return replace(
+        task, visit_ended_ms=callback.at_ms, visit_outcome="canceled" if is_back else "accepted", visit_inferred=inferred
+    )
+
+
+def _lasts(task: Task) -> bool:
+    return task.visit_since_ms is not None and task.visit_ended_ms is None
+
+
+def _waits_nowhere(task: Task) -> bool:
+    """Its last visit is over: while somebody holds it, a snapshot of another queue (after a transfer that came to nothing) is none."""
+    return task.visit_since_ms is not None and task.visit_ended_ms is not None
 
 
 _OUTCOMES = {"reservation.accepted": "accepted", "task-queue.timeout": "timeout", "task-queue.moved": "moved"}
+_SETTLES_MS = 1_000  # within which a transfer's callbacks follow one another; none was recorded
 _WITHDRAWN = (  # a transfer that came to nothing: the task is assigned again, and nobody accepted it out of the queue
     "reservation.canceled", "reservation.rejected", "reservation.timeout", "task.transfer-failed", "task.transfer-canceled",
 )  # fmt: skip
@@ -278,7 +292,7 @@ def _entered(task: Task, callback: Callback) -> Task:
     fields, at_ms = callback.fields, callback.at_ms
     sid = fields.task_queue_sid or task.visit_queue_sid
     is_told = callback.event_type == "task-queue.entered"
-    lasts = task.visit_since_ms is not None and task.visit_ended_ms is None
+    lasts = _lasts(task)
     if sid is None or (sid == task.visit_queue_sid and not is_told):
         return task
     if lasts and task.visit_told and not is_told and task.visit_since_ms == at_ms:
@@ -289,6 +303,10 @@ def _entered(task: Task, callback: Callback) -> Task:
         if task.visit_inferred:
             task = replace(task, visit_since_ms=at_ms, visit_event_sid=callback.identity)
         return replace(task, visit_queue_name=name, visit_told=True, visit_inferred=False)
+    if is_told and lasts and not (task.visit_told or task.visit_inferred) and at_ms - (task.visit_since_ms or 0) <= _SETTLES_MS:
+        # A transfer's own callback showed the queue of before it, which is no visit: this is where it goes.
+        entered = {"visit_queue_sid": sid, "visit_queue_name": fields.task_queue_name, "visit_since_ms": at_ms}
+        return replace(task, **entered, visit_event_sid=callback.identity, visit_told=True)
     stated_ms = None if is_told else moment_ms(fields.task_queue_entered_date)
     earliest_ms = max((ms for ms in (task.visit_since_ms, task.visit_ended_ms) if ms is not None), default=0)
     began_ms = at_ms if stated_ms is None else min(at_ms, max(stated_ms, earliest_ms))
