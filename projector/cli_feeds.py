@@ -13,7 +13,10 @@ from projector.opening import check_migrated, check_start, config_now, stores, t
 from projector.output import progress_bar, say
 
 if TYPE_CHECKING:  # commands import what they need when they run
+    from sqlalchemy import Connection
+
     from projector.feeds.twilio import Twilio
+    from projector.log import Log
 
 KINDS = ("worker", "task", "reservation", "activity", "task_queue", "workflow", "task_channel")
 
@@ -96,7 +99,8 @@ def adopt(workspace: str | None, dry_run: bool, as_json: bool) -> None:
     """Take in how things stand at Twilio now, so that the tables are right before the first callback.
 
     Workers with activity and channels, live tasks with reservations, queues, activities and the rest, as observations in the log.
-    Receiving and projecting go on meanwhile. Run it whenever you like: what is known already is a duplicate. Exit status 1 when it was stopped.
+    Receiving and projecting go on meanwhile. Run it whenever you like: what is known already is a duplicate. Exit status 1 when it was stopped,
+    or when nothing of what Twilio showed could be read.
 
     Example: projector adopt --dry-run
     """
@@ -129,7 +133,8 @@ def adopt(workspace: str | None, dry_run: bool, as_json: bool) -> None:
     say(said, as_json=as_json)
     if trouble is not None and not stop.is_set():
         raise trouble
-    sys.exit(1 if stop.is_set() else 0)
+    is_unread = bool(adopted.unreadable) and not adopted.outcomes
+    sys.exit(1 if stop.is_set() or is_unread else 0)
 
 
 @click.group()
@@ -178,6 +183,14 @@ def kinesis(stream: str, region: str | None, endpoint_url: str | None, from_star
         say(counts)
 
 
+def _waiting(log: "Log", connection: "Connection") -> dict[str, int]:
+    """How many callbacks are not projected yet, where there are any: an answer from the tables does not know of them."""
+    from projector.access import projected
+
+    behind = log.end() - projected(connection).position
+    return {"lag_events": behind} if behind > 0 else {}
+
+
 @click.command()
 @click.option("--workspace", metavar="WS…", help="One alone.")
 @click.option(
@@ -211,11 +224,12 @@ def gaps(workspace: str | None, kind: str | None, since: str | None, limit: int,
     from projector.read.gaps import ledger
     from projector.read.when import moment
 
-    with stores() as (_, engine), reading(engine) as connection:
+    with stores() as (log, engine), reading(engine) as connection:
         check_workspace(connection, workspace)
         since_ms = None if since is None else moment(since)
         found = ledger(connection, limit=limit, workspace_sid=workspace, kind=kind, since_ms=since_ms)
-    answer(found | ({"next": "projector backfill"} if found["missing"] else {}), as_json=as_json)
+        waiting = _waiting(log, connection)
+    answer(waiting | found | ({"next": "projector backfill"} if found["missing"] else {}), as_json=as_json)
 
 
 @click.command()
@@ -244,12 +258,12 @@ def stuck(factor: float, workspace: str | None, limit: int, ask: bool, as_json: 
 
     with stores() as (log, engine), reading(engine) as connection:
         check_workspace(connection, workspace)
-        found = open_for_long(connection, log, factor, workspace, limit)
+        found, waiting = open_for_long(connection, log, factor, workspace, limit), _waiting(log, connection)
     if ask and found:
         from projector.feeds.shown import shown
 
         found = shown(config_now(), found)
-    answer({"factor": factor, "stuck": found}, as_json=as_json)
+    answer(waiting | {"factor": factor, "stuck": found}, as_json=as_json)
 
 
 COMMANDS: list[click.Command] = [consume, backfill, adopt, gaps, stuck]

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from urllib.parse import SplitResult, urlsplit
 
@@ -63,6 +64,7 @@ SETTINGS: dict[str, tuple[str, str]] = {  # name → default, meaning
 }
 
 ANY_ACCOUNT = ""
+_ACCOUNT, _USER = re.compile("AC[0-9a-fA-F]{32}"), re.compile("(AC|SK)[0-9a-fA-F]{32}")
 
 
 class Config(Struct, frozen=True, kw_only=True):
@@ -145,8 +147,11 @@ def _twilio_keys(text: str) -> dict[str, tuple[str, str]]:
         account, _, rest = item.partition(":")
         name, has_name, secret = rest.partition(":")
         user, password = (name, secret) if has_name else (account, rest)
-        if not account.startswith("AC") or not password or user[:2] not in ("AC", "SK"):
-            raise Misconfigured(f"Entry {place} of TWILIO_API_KEYS is not `ACsid:SKsid:secret` or `ACsid:token`. Correct it.")
+        if not (_ACCOUNT.fullmatch(account) and _USER.fullmatch(user)) or not password or _USER.fullmatch(password):
+            raise Misconfigured(
+                f"Entry {place} of TWILIO_API_KEYS is not `ACsid:SKsid:secret` or `ACsid:token`, each Sid two letters and 32 "
+                "hexadecimal digits. Correct it."
+            )
         if account in keys:
             raise Misconfigured(f"Entry {place} of TWILIO_API_KEYS is of an account before it. Give one for each account.")
         keys[account] = (user, password)

@@ -9,6 +9,7 @@ import base64
 import json
 import random
 import re
+import ssl
 import sys
 import threading
 import time
@@ -101,6 +102,11 @@ class FakeTwilio:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
+    def over_tls(self, context: ssl.SSLContext) -> str:
+        """From now on over TLS alone: its address then."""
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+        return self.url.replace("http://127.0.0.1", "https://localhost")
+
     def settings(self) -> dict[str, str]:
         """The environment of a command that is to ask this one."""
         keys = ",".join(f"{account}:{user}:{secret}" for account, (user, secret) in self.keys.items())
@@ -138,6 +144,8 @@ class FakeTwilio:
         if fate < self.quirks.too_many + self.quirks.failures:
             return 500, {"code": 20500, "message": "An internal server error has occurred", "status": 500}, {}
         self.before(question)
+        if self.quirks.body is not None:
+            return 200, {}, {}
         for pattern, route in ROUTES.items():
             if found := re.fullmatch(pattern, parts.path):
                 question.groups = found.groupdict()

@@ -28,7 +28,8 @@ from projector.log import Entry, open_log
 from projector.project import project
 from projector.table_sink import TableSink
 from projector.tables.views import view
-from tests.given import WORKSPACE, MemoryLog, Parameters, sid, text_url
+from tests.fake_twilio import FakeTwilio, Quirks
+from tests.given import WORKSPACE, MemoryLog, Parameters, sid, task_created, text_url
 from tests.harness import ROOT
 from tests.mirror import KEY, served, twilio_at
 from tests.reading import reading_from
@@ -243,6 +244,16 @@ def test_text_that_is_no_unicode_is_left_out_alone() -> None:
     assert {json.loads(row.state)["parameters"].get("WorkerSid") for row in log.read(0, 100)} == {None, sid("WK", "bob")}
 
 
+def test_the_command_that_could_read_nothing_does_not_end_well(new_url: Any) -> None:
+    """Every record of another shape than we know: a job that runs it must not go on as if the tables were right."""
+    answer = {"sid": 7, "workspaces": [{"sid": WORKSPACE}], "meta": {"key": "workspaces", "next_page_url": None}}
+    with FakeTwilio(Quirks(body=json.dumps(answer).encode())) as fake:
+        fake.offer(task_created(1))
+        done = run(new_url("sqlite"), fake.url, TWILIO_API_KEYS=fake.settings()["TWILIO_API_KEYS"])
+        said = json.loads(done.stdout)
+        assert (done.returncode, said["appended"], set(said["shown"])) == (1, 0, set(said["unreadable"])), done.stderr
+
+
 def test_it_stops_between_two_things_when_it_is_told_to() -> None:
     """What was read so far is stored: a loop that is ended must not go on for a request for each worker."""
     twilio, stop, log = Listing(Workers=[shown("WK", str(n)) for n in range(50)]), threading.Event(), MemoryLog()
@@ -258,9 +269,9 @@ def test_what_is_gone_is_refused_in_words(pair: tuple[Projector, Projector]) -> 
         late.adopts(twilio_at(url), WORKSPACE)
 
 
-def run(url: URL, twilio_url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(url: URL, twilio_url: str, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     environment = {
-        **os.environ, "PROJECTOR_DATABASE_URL": text_url(url), "PROJECTOR_TWILIO_URL": twilio_url, "TWILIO_API_KEYS": f"{KEY.name}:{KEY.secret}",
+        **os.environ, "PROJECTOR_DATABASE_URL": text_url(url), "PROJECTOR_TWILIO_URL": twilio_url, "TWILIO_API_KEYS": f"{KEY.name}:{KEY.secret}", **settings,
     }  # fmt: skip
     command = [sys.executable, "-m", "projector", "adopt", *arguments]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120)

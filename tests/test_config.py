@@ -18,7 +18,7 @@ from projector.log.sqlite import SQLiteLog
 from projector.safety import check_store, check_web
 from tests.databases import Databases
 
-ACCOUNT, OTHER_ACCOUNT = "AC" + "1" * 32, "AC" + "2" * 32
+ACCOUNT, OTHER_ACCOUNT, KEY = "AC" + "1" * 32, "AC" + "2" * 32, "SK" + "3" * 32
 SQLITE = database_url("sqlite:///somewhere.db")
 
 
@@ -36,7 +36,7 @@ def test_every_setting_is_read() -> None:
         "PROJECTOR_PUBLIC_URL": "https://example.test/callbacks?x=1#rc=5&rp=all",
         "TWILIO_AUTH_TOKEN": f"{ACCOUNT}:one,{OTHER_ACCOUNT}:other, {ACCOUNT}:two",
         "PROJECTOR_EVENT_STREAMS_URL": "https://example.test/sink#rc=5",
-        "TWILIO_API_KEYS": f"{ACCOUNT}:SK1:four, {OTHER_ACCOUNT}:five",
+        "TWILIO_API_KEYS": f"{ACCOUNT}:{KEY}:four, {OTHER_ACCOUNT}:five",
         "PROJECTOR_TWILIO_URL": "https://taskrouter.ie1.twilio.com/",
         "PROJECTOR_RECONCILE_MINUTES": "0",
         "PROJECTOR_WORKSPACES": " WS1, WS2,,",
@@ -55,7 +55,7 @@ def test_every_setting_is_read() -> None:
     assert config.public_url == "https://example.test/callbacks?x=1"
     assert config.tokens == {ACCOUNT: ("one", "two"), OTHER_ACCOUNT: ("other",)}
     assert config.event_streams_url == "https://example.test/sink"
-    assert config.twilio_keys == {ACCOUNT: ("SK1", "four"), OTHER_ACCOUNT: (OTHER_ACCOUNT, "five")}
+    assert config.twilio_keys == {ACCOUNT: (KEY, "four"), OTHER_ACCOUNT: (OTHER_ACCOUNT, "five")}
     assert config.twilio_url == "https://taskrouter.ie1.twilio.com"
     assert config.workspaces == {"WS1", "WS2"}
     assert config.api_keys == {"reader": ("three", frozenset({"WS1"}))}
@@ -123,7 +123,10 @@ REFUSED = {
     "SQLite in memory by name": ("PROJECTOR_DATABASE_URL", "sqlite:///:memory:", "Name a file"),
     "an unknown database": ("PROJECTOR_DATABASE_URL", "mysql://someone:secret-one@h/x", "sqlite and postgresql"),
     "credentials of no account": ("TWILIO_API_KEYS", "SK1:secret-one", "Entry 1 of TWILIO_API_KEYS"),
-    "credentials without a secret": ("TWILIO_API_KEYS", f"{ACCOUNT}:SK1:", "ACsid:SKsid:secret"),
+    "credentials without a secret": ("TWILIO_API_KEYS", f"{ACCOUNT}:{KEY}:", "ACsid:SKsid:secret"),
+    "a key whose secret was forgotten": ("TWILIO_API_KEYS", f"{ACCOUNT}:{KEY}", "ACsid:SKsid:secret"),
+    "a key that was cut short": ("TWILIO_API_KEYS", f"{ACCOUNT}:{KEY[:-1]}:secret-one", "32 hexadecimal digits"),
+    "an account that was cut short": ("TWILIO_API_KEYS", f"{ACCOUNT[:-1]}:secret-one", "32 hexadecimal digits"),
     "credentials of another kind": ("TWILIO_API_KEYS", f"{ACCOUNT}:XX1:secret-one", "ACsid:SKsid:secret"),
     "two credentials of an account": ("TWILIO_API_KEYS", f"{ACCOUNT}:secret-one,{ACCOUNT}:secret-two", "one for each account"),
     "credentials in clear": ("PROJECTOR_TWILIO_URL", "http://taskrouter.twilio.com", "https://<host>"),

@@ -22,9 +22,10 @@ from projector import status
 from projector.access import reading
 from projector.database import disposing, open_engine
 from projector.errors import StoreUnavailable
-from projector.log import open_log
+from projector.log import Entry, open_log
 from projector.migrate import migrate
 from projector.read.gaps import OTHER_ACTIVITY, gaps
+from projector.read.shown import headline
 from projector.rebuild import rebuild
 from projector.status import MissingLately
 from projector.tables.gaps import REASONS
@@ -393,6 +394,18 @@ def test_a_workspace_that_is_not_here_is_not_told_to_be_well(ledger: Ledger, url
     assert f"They hold {WORKSPACE}." in done.stderr
 
 
+@pytest.mark.parametrize("command", ["gaps", "stuck"])
+def test_what_is_not_projected_is_not_told_to_be_well(ledger: Ledger, url: URL, command: str) -> None:
+    """The tables do not know of it yet, so neither does the answer, and it says so."""
+    ledger.hears(born())
+    assert "lag_events" not in run(url, command)
+    ledger.log.append([Entry.of(task_canceled(9, "u"), "callback")])
+    assert run(url, command)["lag_events"] == 1
+    assert headline({"lag_events": 1234, "gaps": [], "missing": {}}) == (
+        "1,234 callbacks are not projected yet, and not looked at here: `projector run` projects them."
+    )
+
+
 def test_a_task_s_gap_is_revealed_by_what_shows_it(ledger: Ledger) -> None:
     """By the first that shows its status or queue; what is told of it later reveals nothing new."""
     shows = reservation("wrapup", 10, "r1", TaskAssignmentStatus="wrapping")
@@ -446,7 +459,7 @@ def test_the_board_and_the_metrics_count_by_reason(url: URL) -> None:
         board.told(task_canceled(9, "u"), *in_workspace("WS" + "2" * 32, [task_canceled(9)]))
         page = text(board.page())
         assert f"Believed missing: 1 callback. 1 × {REASONS['task_never_created']}" in page
-        assert "projector gaps names them, projector backfill asks Twilio for them." in page
+        assert "Counted once a minute. projector gaps names them; projector backfill asks Twilio for them" in page
         assert "Believed missing" not in board.page(at=iso(ms(10)))
     with posting_to(url) as webhook:
         told = webhook.client.get("/metrics").text

@@ -2,13 +2,16 @@
 
 import logging
 import socket
+import ssl
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from threading import Event
 from typing import Any
 
 import pytest
+import trustme
 
 from projector.config import Config
 from projector.errors import Misconfigured, ProjectorError, TwilioRefused, TwilioUnavailable
@@ -142,9 +145,53 @@ def test_nothing_but_reading(fake: FakeTwilio) -> None:
     assert fake.asked == []
 
 
-def test_certificates_are_verified() -> None:
-    """By the session's own default, which nothing here changes."""
-    assert OneHost("https://taskrouter.twilio.com", ACCOUNT, Event())._session.verify is True
+def test_certificates_are_verified(fake: FakeTwilio, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A server with a certificate that nobody here trusts is told nothing, our credentials least of all; trusted, it is asked."""
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    url = fake.over_tls(context)
+    with pytest.raises(TwilioRefused, match=f"The certificate of {url} is not trusted here"):
+        asking(fake, twilio_url=url).workspaces()
+    assert fake.asked == []
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "authority.pem"))
+    assert asking(fake, twilio_url=url).workspaces() == [WORKSPACE]
+
+
+def test_that_twilio_is_away_is_told_once_for_each_question(fake: FakeTwilio, caplog: pytest.LogCaptureFixture) -> None:
+    """At the second failure: whoever waits for a command would else not know for what, for minutes."""
+    caplog.set_level(logging.INFO)
+    fake.quirks.failures = 1.0
+    for times in (1, 2):
+        with pytest.raises(TwilioUnavailable):
+            Time().asking(fake).workspaces()
+        said = [record for record in caplog.records if record.message == "twilio_away"]
+        assert len(said) == times
+    assert f"Twilio ({fake.url}) answers 500" == said[0].reason  # type: ignore[attr-defined]
+    assert 0 < said[0].tried_for_seconds_more <= 300  # type: ignore[attr-defined]
+
+
+def test_a_trouble_that_passes_is_not_told(fake: FakeTwilio, caplog: pytest.LogCaptureFixture) -> None:
+    """One 429 among many questions is how Twilio says not so fast."""
+    caplog.set_level(logging.INFO)
+    fake.quirks.too_many, time = 1.0, Time()
+    twilio = time.asking(fake)
+    monkey = twilio.client.http_client
+
+    def mend(seconds: float) -> bool:
+        fake.quirks.too_many = 0.0
+        return time.wait(seconds)
+
+    monkey._wait = mend
+    assert twilio.workspaces() == [WORKSPACE]
+    assert (twilio.asked.too_many, [record for record in caplog.records if record.message == "twilio_away"]) == (1, [])
+
+
+def test_accounts_without_a_workspace_are_refused_in_words(fake: FakeTwilio) -> None:
+    """Nothing would be asked and nothing said, as where nothing is missing."""
+    fake.workspaces.clear()
+    with pytest.raises(TwilioRefused, match="TWILIO_API_KEYS have no workspace"):
+        workspaces_of([asking(fake)], frozenset())
 
 
 @pytest.mark.parametrize("status", ["too_many", "failures"])

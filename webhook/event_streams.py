@@ -7,7 +7,7 @@ gets one, whatever it holds. It waits five seconds for the answer.
 |---|---|
 | 200 | every element is stored, a duplicate, in the quarantine (alone, its neighbours are stored) or none of ours: durable in all cases |
 | 403 | signature bad or missing, or that of another body; no address to check it against |
-| 413, 415 | larger than 8 MiB; not JSON |
+| 413, 415 | larger than 8 MiB; its Content-Type is not JSON's |
 | 503 | the store cannot commit now, or has not in time, or too much is waiting for it: Retry-After |
 
 A body that cannot be taken apart is kept whole, in the quarantine, and so is one of more elements than the writer would have room for. After a 503 some

@@ -2,9 +2,11 @@
 
 The SDK builds its own addresses, and follows whatever `meta.next_page_url` an answer names, with our credentials. So everything
 passes `OneHost`: an address of taskrouter.twilio.com or of PROJECTOR_TWILIO_URL goes to PROJECTOR_TWILIO_URL, any other
-is refused; a redirect is an error; what is worth a second try is tried again, for so long and no longer. Nothing here is logged.
+is refused; a redirect is an error; what is worth a second try is tried again, for so long and no longer. Credentials and contents are
+never logged; that Twilio is away is, once for each question, so that who waits for a command knows for what.
 """
 
+import logging
 import math
 import secrets
 import time
@@ -34,6 +36,8 @@ SDK_HOST = "https://taskrouter.twilio.com"
 PAGE_SIZE = 1_000  # the largest there is
 PAGES_MAX = 1_000  # of one list: an answer may name next pages without end
 BODY_MAX_BYTES = 64 * 1024 * 1024
+
+logger = logging.getLogger(__name__)
 
 _NO_ENVIRONMENT = {"TWILIO_EDGE": ""}  # else the SDK takes a region, and so a host, from the process's; {} it would not hear
 _AGAIN = frozenset({429, 500, 502, 503, 504})
@@ -120,6 +124,9 @@ class OneHost(HttpClient):  # type: ignore[misc]  # twilio ships no types
                 raise TwilioUnavailable(
                     f"{self._trouble(answer)}, and waiting {pause:.0f} s more is too long. Run it again later."
                 )
+            if attempt == 1:  # one trouble alone passes, as a rule
+                seconds_left = round(deadline - self._clock())
+                logger.info("twilio_away", extra={"reason": self._trouble(answer), "tried_for_seconds_more": seconds_left})
             self.asked.waited_seconds += pause
             if self._wait(pause):
                 break
@@ -285,6 +292,10 @@ def workspaces_of(
             TwilioRefused(
                 f"No account of TWILIO_API_KEYS has the workspace {missing[0]}. Give a key of its account, or name one of {', '.join(sorted(found)) or 'another account'}."
             )
+        )
+    if not (found or named or troubles):
+        troubles.append(
+            TwilioRefused("The accounts of TWILIO_API_KEYS have no workspace. Give a key of the account that has one.")
         )
     for trouble in troubles if missing or not named else ():
         if tell is None:

@@ -26,6 +26,8 @@ def readable(value: Any, name: str = "") -> Any:
 
 def headline(answer: dict[str, Any]) -> str | None:
     """A readable answer about a moment, or that nothing is stuck or missing, in a sentence; None for what has none."""
+    if waiting := answer.get("lag_events"):
+        return f"{waiting:,} callbacks are not projected yet, and not looked at here: `projector run` projects them."
     if answer.get("stuck") == []:
         return f"Nothing is open for more than {answer['factor']:g} times as long as usual."
     if answer.get("gaps") == [] and "missing" in answer:
