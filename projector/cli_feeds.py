@@ -227,8 +227,8 @@ def gaps(workspace: str | None, kind: str | None, since: str | None, limit: int,
     with stores() as (log, engine), reading(engine) as connection:
         check_workspace(connection, workspace)
         since_ms = None if since is None else moment(since)
-        found = ledger(connection, limit=limit, workspace_sid=workspace, kind=kind, since_ms=since_ms)
         waiting = _waiting(log, connection)
+        found = ledger(connection, limit=limit, workspace_sid=workspace, kind=kind, since_ms=since_ms)
     answer(waiting | found | ({"next": "projector backfill"} if found["missing"] else {}), as_json=as_json)
 
 
@@ -251,14 +251,16 @@ def stuck(factor: float, workspace: str | None, limit: int, ask: bool, as_json: 
 
     Example: projector stuck --factor 5 --ask
     """
+    from projector import logs
     from projector.access import reading
     from projector.output import answer
     from projector.read.find import check_workspace
     from projector.read.stuck import stuck as open_for_long
 
+    logs.configure()
     with stores() as (log, engine), reading(engine) as connection:
         check_workspace(connection, workspace)
-        found, waiting = open_for_long(connection, log, factor, workspace, limit), _waiting(log, connection)
+        waiting, found = _waiting(log, connection), open_for_long(connection, log, factor, workspace, limit)
     if ask and found:
         from projector.feeds.shown import shown
 

@@ -6,18 +6,18 @@ hour has been asked for (`feeds/reconcile.py`).
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from functools import lru_cache
 from itertools import combinations
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from projector.log import Heard, Log
+from projector.lately import Lately
+from projector.log import Log, Tally
 from projector.log.entry import PUSHED
 from projector.taskrouter.callback import Fields, read
 from projector.taskrouter.sameness import same_where_both_say
 
-HOUR_MS, MINUTE_MS = 3_600_000, 60_000
+HOUR_MS = 3_600_000
 TWINS_MAX = 1_000  # looked at
 # Event Streams' catalogue has none of these (and nothing that is ours, `observed`).
 NOT_STREAMED = ("activity.", "task-channel.", "workspace.")
@@ -47,18 +47,17 @@ def delivered(log: Log, since_ms: int, until_ms: int) -> list[Delivered]:
     return shares(log.heard(since_ms, until_ms))
 
 
-def last_hour(log: Log, now_ms: int) -> list[Delivered]:
-    """Of the last hour that is over; looked up once a minute by each process, whoever asks."""
-    return _looked_up(cast("Any", log), now_ms // MINUTE_MS)
+def feeds_lately(log: Log) -> Lately[list[Delivered]]:
+    """Of the last hour that is over; looked up once a minute."""
+
+    def look(now_ms: int) -> list[Delivered]:
+        until_ms = now_ms // HOUR_MS * HOUR_MS
+        return delivered(log, until_ms - HOUR_MS, until_ms)
+
+    return Lately("feeds_not_counted", look, [])
 
 
-@lru_cache(maxsize=2)
-def _looked_up(log: Log, minute: int) -> list[Delivered]:
-    until_ms = minute * MINUTE_MS // HOUR_MS * HOUR_MS
-    return delivered(log, until_ms - HOUR_MS, until_ms)
-
-
-def shares(heard: Iterable[Heard]) -> list[Delivered]:
+def shares(heard: Iterable[Tally]) -> list[Delivered]:
     """What it comes to; a type that a feed does not carry is none that it missed, nor an hour before its first."""
     seen: Counter[tuple[str, int]] = Counter()
     known: dict[str, Counter[int]] = defaultdict(Counter)

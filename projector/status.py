@@ -1,7 +1,5 @@
 """How things stand: positions, lag, counts. For `projector status`, `/readyz` and `/metrics`."""
 
-import logging
-import threading
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -12,15 +10,14 @@ from sqlalchemy.engine import URL
 from projector import tables
 from projector.access import projected, reading
 from projector.database import disposing, open_engine
-from projector.delivered import HOUR_MS, MINUTE_MS, Delivered, delivered, told_twice
-from projector.errors import LogMismatch, ProjectorError
+from projector.delivered import HOUR_MS, Delivered, delivered, told_twice
+from projector.errors import LogMismatch
+from projector.lately import Lately
 from projector.log import Log
 from projector.log.entry import recorded_ms
 from projector.tables.views import view
 from projector.taskrouter.expression import readable
 from projector.taskrouter.fold import FOLD_VERSION
-
-logger = logging.getLogger(__name__)
 
 FEED_HOURS = 24  # of which `status` says what each feed brought
 TWINS_SHOWN = 20
@@ -134,28 +131,14 @@ def missing(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> dict[s
     return found
 
 
-class MissingLately:
-    """`missing`, counted once a minute by whoever asks first; whoever asks meanwhile is given the count before.
+def gaps_lately(engine: sa.Engine) -> Lately[dict[str, dict[str, int]]]:
+    """`missing`, counted once a minute: where much was lost it takes seconds."""
 
-    Where much was lost it takes seconds. When it cannot be made that is logged, and the last one stands: better a board without it than none.
-    """
+    def count(_now_ms: int) -> dict[str, dict[str, int]]:
+        with reading(engine) as connection:
+            return missing(connection)
 
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine, self._counting = engine, threading.Lock()
-        self._minute, self._last = -1, dict[str, dict[str, int]]()
-
-    def __call__(self, now_ms: int) -> dict[str, dict[str, int]]:
-        """Workspace → reason → times."""
-        if self._minute != now_ms // MINUTE_MS and self._counting.acquire(blocking=False):
-            try:
-                self._minute = now_ms // MINUTE_MS
-                with reading(self._engine) as connection:
-                    self._last = missing(connection)
-            except ProjectorError as error:
-                logger.warning("gaps_not_counted", extra={"reason": type(error.__cause__ or error).__name__})
-            finally:
-                self._counting.release()
-        return self._last
+    return Lately("gaps_not_counted", count, {})
 
 
 def in_all(by_workspace: dict[str, dict[str, int]]) -> dict[str, int]:

@@ -76,13 +76,13 @@ def application() -> Flask:
     from projector.board import board
     from projector.database import open_engine
     from projector.log import open_log
-    from projector.status import MissingLately, in_all, progress
+    from projector.status import gaps_lately, in_all, progress
     from webhook import create_app
 
     logs.configure()
     config = read_config()
     log, engine = open_log(config.database_url), open_engine(config.database_url)
-    missing = MissingLately(engine)
+    missing = gaps_lately(engine)
     app = create_app(config, log, lambda now_ms: progress(log, engine, now_ms), lambda now_ms: in_all(missing(now_ms)))
     keys = Keys(Key(name, secret, workspaces) for name, (secret, workspaces) in config.api_keys.items())
     app.register_blueprint(document_pages)

@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,7 @@ from tests.databases import Databases
 
 if TYPE_CHECKING:
     from tests.kinesis import Kinesis
+    from tests.ledger import Ledger
     from tests.test_laws import Store
 
 BACKENDS = ("sqlite", "postgresql")
@@ -49,6 +51,15 @@ def kinesis() -> Iterator["Kinesis"]:
 
     with serving() as kinesis:
         yield kinesis
+
+
+@pytest.fixture
+def ledger(url: URL) -> Iterator["Ledger"]:
+    """A database that callbacks come to, and its gap ledger."""
+    from tests.ledger import Ledger
+
+    with closing(open_log(url)) as log, disposing(open_engine(url)) as engine:
+        yield Ledger(log, engine)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from sqlalchemy.engine import URL
 from twilio.request_validator import RequestValidator
 
-from projector.log import EVERY_UNIT, Entry, Heard, Log, Mark, Outcome, Place, Stored, Timed, Units
+from projector.log import EVERY_UNIT, Entry, Log, Mark, Outcome, Place, Stored, Tally, Timed, Units
 from projector.log.entry import decide, rows
 from projector.project import project
 from projector.rows import HISTORY_OF, LINE_KEY
@@ -163,7 +163,7 @@ class MemoryLog:
     def marks(self, feed: str) -> dict[str, str]:
         return dict(self._marks.get(feed, {}))
 
-    def heard(self, since_ms: int, until_ms: int) -> list[Heard]:
+    def heard(self, since_ms: int, until_ms: int) -> list[Tally]:
         raise NotImplementedError
 
     def told_twice(self, since_ms: int, until_ms: int, limit: int) -> list[list[int]]:

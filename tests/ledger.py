@@ -86,6 +86,14 @@ def _sorted(found: Iterable[Any]) -> list[dict[str, Any]]:
     return sorted((dict(row._mapping) for row in found), key=lambda row: tuple(map(str, row.values())))
 
 
+def in_workspace(workspace: str, life: list[Parameters]) -> list[Parameters]:
+    """A life there. An observation's Sid is one of ours."""
+    return [
+        each | {"WorkspaceSid": workspace} | ({"Sid": "OB" + each["Sid"][2:]} if source_of(each) == "rest" else {})
+        for each in life
+    ]
+
+
 def source_of(told: Parameters) -> str:
     return "rest" if told["EventType"].endswith(".observed") else "callback"
 

@@ -49,6 +49,27 @@ def through_two_queues() -> list[Parameters]:
     ]  # fmt: skip
 
 
+def moved(at: float) -> list[Parameters]:
+    """Out of queue Support, nobody having taken it in time, into queue Sales."""
+    left = [task("task-queue.timeout", at, **WAITS), task("task-queue.moved", at + 0.001, **WAITS)]
+    return [
+        *left,
+        task("workflow.target-matched", at + 0.002, **WAITS | SALES),
+        task("task-queue.entered", at + 0.002, **WAITS | SALES),
+    ]
+
+
+def given_up() -> list[Parameters]:
+    """On into the next queue, where whoever waits hangs up."""
+    return [*born(), *moved(20), task_canceled(50, **SALES)]
+
+
+def taken_at_once() -> list[Parameters]:
+    """On into the next queue, where somebody is free."""
+    offers = [reservation("created", 20.148, "r1", **SALES), reservation("accepted", 21, "r1", **SALES)]
+    return [*born(), *moved(20), *offers, *ended("r1", 30, **SALES)]
+
+
 def sent_on() -> list[Parameters]:
     """Into the next queue by its workflow, with no timeout told; then out of that one by a timeout that alone is told."""
     back = {"TaskQueueSid": sid("WQ", "support"), "TaskQueueName": "Support"}
@@ -166,5 +187,5 @@ def set_up() -> list[Parameters]:
 
 
 LIVES = (
-    through_two_queues, sent_on, called_off, timed_out, not_reserved, removed, handed_on, kept, adopted, at_work, on_call, seen, set_up,
+    through_two_queues, given_up, taken_at_once, sent_on, called_off, timed_out, not_reserved, removed, handed_on, kept, adopted, at_work, on_call, seen, set_up,
 )  # fmt: skip

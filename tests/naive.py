@@ -318,7 +318,7 @@ def _task(rows: Rows, key: Row, lived: list[Row], head: Row) -> None:
     ending = statuses[alive] if ends else None
     ended = _when(lived[alive:], f"task.{ending}", -1) or lived[alive]["at"] if ends else None
     live = _line(rows, "task_status_span_past", key, _statuses(lived[:alive], statuses))
-    visit = _line(rows, "task_queue_span_past", key, _visits(lived[:alive], statuses))
+    visit = _line(rows, "task_queue_span_past", key, _visits(lived, statuses, alive))
     said_attributes = [fact for fact in lived if "TaskAttributes" in fact["said"]]
     reasons = [fact["said"].get(name) for fact in lived for name in ("TaskCompletedReason", "TaskCanceledReason", "Reason")]
     transfers = [TRANSFER[what] for fact in lived if (what := fact["type"].removeprefix("task.transfer-")) in TRANSFER]
@@ -403,65 +403,71 @@ def _queue(lived: list[Row]) -> Row:
 
 
 LEFT = {"reservation.accepted": "accepted", "task-queue.timeout": "timeout", "task-queue.moved": "moved"}
-WITHDRAWN = (
-    "reservation.canceled",
-    "reservation.rejected",
-    "reservation.timeout",
-    "task.transfer-failed",
-    "task.transfer-canceled",
-)
+FAILED = ("task.transfer-failed", "task.transfer-canceled")
+UNWANTED = ("task.updated", "reservation.canceled", "reservation.rejected", "reservation.timeout")
 
 
-def _visits(alive: list[Row], statuses: list[str | None]) -> list[Row]:
-    """The visits to queues, each as its callbacks left it; the task's end is not among them."""
+def _visits(lived: list[Row], statuses: list[str | None], alive: int) -> list[Row]:
+    """The visits to queues, each as its callbacks left it; the task's end is not among them, but what it shows is."""
     visits: list[Row] = []
     status = transfer = None
-    for fact, stated in zip(alive, statuses, strict=False):
-        at, said, status = fact["at"], fact["said"], stated or status
-        transfer = TRANSFER.get(fact["type"].removeprefix("task.transfer-"), transfer)
+    for i, fact in enumerate(lived[: alive + 1]):
+        at, kind, status = fact["at"], fact["type"], statuses[i] or status
+        transfer = TRANSFER.get(kind.removeprefix("task.transfer-"), transfer)
         last = visits[-1] if visits else None
-        lasts = last is not None and last["ended_at"] is None
-        leaves = LEFT.get(fact["type"])
-        if last and lasts and leaves:
-            last |= {"ended_at": at, "outcome": leaves}
-            lasts = False
-        elif last and leaves == "timeout" and (last["outcome"], last["ended_at"]) == ("moved", at):
-            last["outcome"] = "timeout"
-        tells, snapshot_of = fact["type"] == "task-queue.entered", said.get("TaskQueueSid")
-        held = status in ("assigned", "wrapping") and fact["type"] != "task.transfer-initiated"  # which may not say so yet
-        given_back = held and (fact["type"] in WITHDRAWN or (fact["type"] == "task.updated" and transfer == "initiated"))
-        counts = not fact["type"].startswith("workflow.") and not given_back and not (held and last and not lasts)
-        sid = snapshot_of or (last["task_queue_sid"] if last and tells else None)
-        seen_before = last is not None and last["task_queue_sid"] == sid
-        if last and tells and lasts and seen_before and not last["told"]:  # it was seen in a snapshot before it was told
-            name = said.get("TaskQueueName") or last["task_queue_name"]
-            opened = {"started_at": at, "event_sid": fact["id"]} if last["inferred"] else {}
-            last |= opened | {"task_queue_name": name, "told": True, "inferred": False}
-        elif last and tells and lasts and not (last["told"] or last["inferred"]) and at - last["started_at"] <= ONE_SECOND:
-            # It was shown by its transfer in the queue of before.
-            last |= {
-                "task_queue_sid": sid,
-                "task_queue_name": said.get("TaskQueueName"),
-                "started_at": at,
-                "event_sid": fact["id"],
-            }
-            last["told"] = True
-        elif last and lasts and last["told"] and not tells and last["started_at"] == at:
-            pass  # a snapshot of before, in the millisecond in which it entered this queue
-        elif sid and (tells or (counts and not seen_before)):
-            dated = None if tells else moment_ms(said.get("TaskQueueEnteredDate"))
-            began = at if dated is None else min(at, max([dated, *([last["started_at"], last["ended_at"] or 0] if last else [])]))
-            if last and lasts:
-                last |= {"ended_at": began, "outcome": "moved", "inferred": True}
-            visits.append({
-                "started_at": began, "ended_at": None, "event_sid": fact["id"], "task_queue_sid": sid, "outcome": None,
-                "task_queue_name": said.get("TaskQueueName"), "told": tells,
-                "inferred": not tells and fact["type"] != "task.transfer-initiated",
-            })  # fmt: skip
-        if visits and visits[-1]["ended_at"] is None and held:
-            seen = visits[-1]["inferred"] or not (given_back or fact["type"] == "reservation.rescinded")
+        if last and i < alive and kind in LEFT:
+            if last["ended_at"] is None:
+                last |= {"ended_at": at, "outcome": LEFT[kind]}
+            elif kind == "task-queue.timeout" and (last["outcome"], last["ended_at"]) == ("moved", at):
+                last["outcome"] = "timeout"
+        shown, queue = _queue(lived[:i])["task_queue_sid"], _queue(lived[: i + 1])
+        giver = kind in ("reservation.wrapup", "reservation.completed") and transfer == "initiated"
+        held = status in ("assigned", "wrapping") and kind != "task.transfer-initiated" and not giver
+        begins = _begins(fact, last, queue["task_queue_sid"], shown, held=held, over=i == alive)
+        begins = begins and not (giver and last is not None and last["ended_at"] is None)
+        if begins and queue["task_queue_sid"]:
+            _begin(visits, fact, queue)
+        if i < alive and held and visits and visits[-1]["ended_at"] is None:
+            given_back = kind in FAILED or (kind in UNWANTED and transfer == "initiated")
+            seen = visits[-1]["inferred"] or not (given_back or kind == "reservation.rescinded")
             visits[-1] |= {"ended_at": at, "outcome": "canceled" if given_back else "accepted", "inferred": seen}
     return visits
+
+
+def _begins(fact: Row, last: Row | None, sid: str | None, shown: str | None, *, held: bool, over: bool) -> bool:
+    """Whether a visit begins with it, told or shown: in queue `sid`, where `shown` was the one before."""
+    routing, left = fact["type"].startswith("workflow."), last is not None and last["outcome"] in ("moved", "timeout")
+    if over:
+        return last is not None and left and sid != last["task_queue_sid"]
+    if fact["type"] == "task-queue.entered":
+        return True
+    if last is None or routing:
+        return not routing
+    if last["ended_at"] is not None and not left:
+        return not held and sid != shown
+    moves = (
+        fact["at"] - (last["ended_at"] if left else last["started_at"]) <= ONE_SECOND and fact["type"] != "reservation.created"
+    )
+    return not (held and not left) and not moves and sid != last["task_queue_sid"]
+
+
+def _begin(visits: list[Row], fact: Row, queue: Row) -> None:
+    """The next visit; or the last one, shown before and told now."""
+    last, at, tells = visits[-1] if visits else None, fact["at"], fact["type"] == "task-queue.entered"
+    lasts = last is not None and last["ended_at"] is None
+    if last and tells and lasts and last["task_queue_sid"] == queue["task_queue_sid"] and not last["told"]:
+        opened = {"started_at": at, "event_sid": fact["id"]} if last["inferred"] else {}
+        last |= opened | {"task_queue_name": queue["task_queue_name"], "told": True, "inferred": False}
+        return
+    dated = None if tells else moment_ms(fact["said"].get("TaskQueueEnteredDate"))
+    dated = queue["queue_entered_at"] if dated is None else dated
+    began = min(at, max([dated, *([last["started_at"], last["ended_at"] or 0] if last else [])]))
+    if last and lasts:
+        last |= {"ended_at": began, "outcome": "moved", "inferred": True}
+    visits.append({
+        "started_at": began, "ended_at": None, "event_sid": fact["id"], "task_queue_sid": queue["task_queue_sid"], "outcome": None,
+        "task_queue_name": queue["task_queue_name"], "told": tells, "inferred": not tells and fact["type"] != "task.transfer-initiated",
+    })  # fmt: skip
 
 
 # A reservation.

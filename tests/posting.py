@@ -23,7 +23,7 @@ from projector.log import GroupCommit, Log, Outcome, Rejected, Stored, open_log
 from projector.log.schema import intake_quarantine
 from projector.migrate import migration_engine
 from projector.project import project
-from projector.status import MissingLately, in_all, progress
+from projector.status import gaps_lately, in_all, progress
 from projector.table_sink import TableSink
 from tests.given import (
     PUBLIC_URL,
@@ -66,7 +66,7 @@ class Webhook:
 
     def __init__(self, config: Config, log: Any, engine: sa.Engine | None) -> None:
         self.config, self.log, self.engine = config, log, engine
-        missing = MissingLately(engine) if engine is not None else lambda _now_ms: {}
+        missing = gaps_lately(engine) if engine is not None else lambda _now_ms: {}
         self.app = create_app(config, log, self._progress, lambda now_ms: in_all(missing(now_ms)))
         self.client = self.app.test_client()
 

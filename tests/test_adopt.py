@@ -31,6 +31,7 @@ from projector.tables.views import view
 from tests.fake_twilio import FakeTwilio, Quirks
 from tests.given import WORKSPACE, MemoryLog, Parameters, sid, task_created, text_url
 from tests.harness import ROOT
+from tests.ledger import Gap, Ledger, is_of, keys
 from tests.mirror import KEY, served, twilio_at
 from tests.reading import reading_from
 
@@ -145,6 +146,30 @@ def test_a_floor_stopped_in_the_middle_of_the_day(pair: tuple[Projector, Project
     for table in (*CURRENT, *HISTORIES, "gap_told"):
         mine, right = late.rows(table).keys(), truth.rows(table).keys()
         assert mine - right == right - mine == set(), table
+
+
+@pytest.mark.parametrize("seed", [3, 8])
+def test_adopting_what_is_known_blames_nothing(pair: tuple[Projector, Projector], seed: int) -> None:
+    """Once a day the loop adopts whatever lives, told or not: nothing is missing for that, then or later in the day."""
+    truth, late = pair
+    workspace, told = floor(seed, 3_000)
+    noon_ms = int(told[1_200]["TimestampMs"]) // 1000 * 1000
+    before = [each for each in told if int(each["TimestampMs"]) < noon_ms]
+    after = [each for each in told[:2_400] if int(each["TimestampMs"]) >= noon_ms]
+    truth.hears(before)
+    late.hears(before)
+    with reading_from(truth.url, KEY) as api, served(api) as url:
+        late.adopts(twilio_at(url), workspace)
+    assert unexplained(late, told[len(before) :]) == []
+    late.hears(after)
+    assert unexplained(late, told[2_400:]) == []
+
+
+def unexplained(projector: Projector, coming: list[Parameters]) -> list[Gap]:
+    """Gaps that are of nothing that is told next: a floor is stopped in the middle of something."""
+    of = keys(coming)
+    with closing(open_log(projector.url)) as log, disposing(open_engine(projector.url)) as engine:
+        return [gap for gap in Ledger(log, engine).gaps() if not is_of(gap, of)]
 
 
 HISTORIES = (

@@ -423,7 +423,7 @@ def test_elements_whose_room_was_taken_meanwhile_are_told_of_too() -> None:
                 raise StoreUnavailable("full")
             super().submit(arrival, hear)
 
-    log, told = MemoryLog(), SimpleQueue[list[writer.Heard]]()
+    log, told = MemoryLog(), SimpleQueue[list[writer.Fate]]()
     crowded = Crowded(log, 60)
     try:
         crowded.submit_all([Entry.of(each, "event-streams") for each in STORY[:3]], told.put)

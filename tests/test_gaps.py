@@ -1,13 +1,8 @@
 """The gap ledger: a callback that is missing is named where others show it, and no other; and it is gone from there when it comes."""
 
-import json
-import os
 import random
 import re
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import closing
 from itertools import permutations
 from typing import Any, NamedTuple
@@ -18,29 +13,21 @@ from hypothesis import given as over
 from hypothesis import strategies as st
 from sqlalchemy.engine import URL
 
-from projector import status
-from projector.access import reading
 from projector.database import disposing, open_engine
-from projector.errors import StoreUnavailable
-from projector.log import Entry, open_log
+from projector.log import open_log
 from projector.migrate import migrate
-from projector.read.gaps import OTHER_ACTIVITY, gaps
-from projector.read.shown import headline
+from projector.read.gaps import OTHER_ACTIVITY
 from projector.rebuild import rebuild
-from projector.status import MissingLately
 from projector.tables.gaps import REASONS
 from projector.taskrouter.event_types import EVENT_TYPES
-from tests.board import board_over, text
 from tests.conftest import BACKENDS
 from tests.databases import Databases
-from tests.given import WORKSPACE, Parameters, ms, reservation, sid, task, task_canceled, task_completed, text_url
+from tests.given import WORKSPACE, Parameters, ms, reservation, sid, task, task_canceled, task_completed
 from tests.given import given as told_in_memory
 from tests.harness import ROOT
-from tests.ledger import Gap, Ledger, is_of, keys, seen_in, source_of
-from tests.lives import LIVES, SALES, at_work, born, ended, through_two_queues
-from tests.looking import looking_at
-from tests.posting import UNHURRIED, posting_to
-from tests.reshaping import iso
+from tests.ledger import Gap, Ledger, in_workspace, is_of, keys, seen_in
+from tests.lives import LIVES, SALES, at_work, born, ended, moved
+from tests.posting import UNHURRIED
 
 PAGE = (ROOT / "docs" / "feeds.md").read_text()
 README = (ROOT / "README.md").read_text()
@@ -53,12 +40,6 @@ class Loss(NamedTuple):
     lost: Parameters
     named: set[Gap]
     afterwards: set[Gap]
-
-
-@pytest.fixture
-def ledger(url: URL) -> Iterator[Ledger]:
-    with closing(open_log(url)) as log, disposing(open_engine(url)) as engine:
-        yield Ledger(log, engine)
 
 
 @pytest.fixture(scope="module", params=BACKENDS)
@@ -81,14 +62,6 @@ def losses(request: pytest.FixtureRequest, databases: Databases) -> dict[str, li
     for life, workspace, lost, _ in cases:
         by_type[lost["EventType"]].append(Loss(life, lost, named[workspace], afterwards[workspace]))
     return by_type
-
-
-def in_workspace(workspace: str, life: list[Parameters]) -> list[Parameters]:
-    """A life there. An observation's Sid is one of ours."""
-    return [
-        each | {"WorkspaceSid": workspace} | ({"Sid": "OB" + each["Sid"][2:]} if source_of(each) == "rest" else {})
-        for each in life
-    ]
 
 
 def documented() -> dict[str, str]:
@@ -249,24 +222,92 @@ def test_a_transfer_that_comes_back_leaves_no_gap(way: str, enters: str, initiat
                 if kind == "reservation"
                 else task(event_type, moment, **then)
             )
-    told += [task("task.updated", 45, **after)]
+        told.append(task("task.updated", at + 15, **after))
     for whole in (told, [*told, *ended("r1", 50)]):
         assert [gap["reason"] for gap in seen_in(told_in_memory(*whole)) if not gap["is_hint"]] == []
 
 
+FAILED = [  # into queue Sales, and back
+    task("task.transfer-initiated", 10, TaskAssignmentStatus="pending"), task("task-queue.entered", 10.1, TaskAssignmentStatus="pending", **SALES),
+    task("task.transfer-canceled", 19, TaskAssignmentStatus="assigned"),
+]  # fmt: skip
+
+
+def held() -> list[Parameters]:
+    return [*born(), reservation("created", 1, "r1"), reservation("accepted", 2, "r1")]
+
+
+def test_who_is_asked_after_a_transfer_failed_waits_in_no_queue() -> None:
+    """A worker is, so no queue is entered: what the snapshots show is where the task was before."""
+    again = [task("task.transfer-initiated", 30, TaskAssignmentStatus="pending"), reservation("created", 31, "r2", worker="bob")]
+    told = told_in_memory(*held(), *FAILED, *again, reservation("accepted", 33, "r2", worker="bob"))
+    assert [(span.task_queue_sid, span.outcome) for span in told.spans("task_queue_span", "t")] == [
+        (sid("WQ", "support"), "accepted"), (SALES["TaskQueueSid"], "canceled"),
+    ]  # fmt: skip
+    assert [row for row in seen_in(told) if not row["is_hint"]] == []
+
+
+@pytest.mark.parametrize("between", ["reservation.wrapup", "task.updated", "nothing"])
+def test_a_transfer_after_one_that_failed_is_one_visit(between: str) -> None:
+    """Its first callback shows the queue of before, whatever comes until it has entered the next."""
+    pending = {"TaskAssignmentStatus": "pending"} | SALES
+    told = [task("task.transfer-initiated", 30, TaskAssignmentStatus="pending"), task("task-queue.entered", 31.2, **pending)]
+    if between != "nothing":
+        told.append(
+            reservation("wrapup", 30.05, "r1", **pending) if between == "reservation.wrapup" else task(between, 30.05, **pending)
+        )
+    floor = told_in_memory(*held(), *FAILED, *told)
+    assert [row["reason"] for row in seen_in(floor) if not row["is_hint"]] == []
+    assert [span.told for span in floor.spans("task_queue_span", "t")] == [True, True, True]
+
+
+@pytest.mark.parametrize("shows", ["task.observed", "reservation.wrapup"])
+def test_a_transfer_whose_end_was_lost_names_no_queue(shows: str) -> None:
+    """Held again, the task waits in no queue: that it is shown in the one of before is no visit, whoever shows it."""
+    assigned = {"TaskAssignmentStatus": "assigned"}
+    back = in_workspace(WORKSPACE, [task(shows, 25.999, **assigned)]) if shows == "task.observed" else []
+    told = told_in_memory(*held(), *FAILED[:-1], *back, *ended("r1", 30))
+    assert [row["reason"] for row in seen_in(told) if not row["is_hint"]] == []
+    assert len(told.spans("task_queue_span", "t")) == 2
+
+
+def test_a_wrap_up_is_missed_though_a_transfer_failed_before() -> None:
+    """reservation.wrapup may still show the task assigned, some milliseconds before it is shown wrapping."""
+    wraps = [
+        reservation("wrapup", 30, "r1", TaskAssignmentStatus="assigned"),
+        task("task.updated", 30.002, TaskAssignmentStatus="wrapping"),
+    ]
+    told = told_in_memory(*held(), *FAILED, *wraps)
+    assert [row["reason"] for row in seen_in(told) if not row["is_hint"]] == ["task_never_wrapped"]
+
+
+@pytest.mark.parametrize(
+    "shown_in", [(), ("task-queue.timeout",), ("task-queue.moved",), ("task-queue.timeout", "task-queue.moved")]
+)
 @pytest.mark.parametrize("between", [0, 0.001, 0.008])
 @pytest.mark.parametrize("order", list(permutations(("task-queue.timeout", "task-queue.moved", "workflow.target-matched"))))
-def test_a_task_is_moved_in_whatever_order_routing_tells_it(between: float, order: tuple[str, ...]) -> None:
-    """No move was recorded, but at a task's creation target-matched comes first: it says where a task is to go, not where it is."""
-    queues = {"workflow.target-matched": SALES, "task-queue.entered": SALES}
+def test_a_task_is_moved_in_whatever_order_routing_tells_it(
+    between: float, order: tuple[str, ...], shown_in: tuple[str, ...]
+) -> None:
+    """No move was recorded: neither its order nor which queue its callbacks show."""
+    in_sales = {*shown_in, "workflow.target-matched", "task-queue.entered"}
     told = [
-        task(event_type, 20 + n * between, TaskAssignmentStatus="pending", **queues.get(event_type, {}))
+        task(event_type, 20 + n * between, TaskAssignmentStatus="pending", **(SALES if event_type in in_sales else {}))
         for n, event_type in enumerate((*order, "task-queue.entered"))
     ]
     floor = told_in_memory(*born(), *told)
     assert [gap for gap in seen_in(floor) if not gap["is_hint"]] == []
     visits = [(span.outcome in ("moved", "timeout"), span.inferred, span.told) for span in floor.spans("task_queue_span", "t")]
     assert visits == [(True, False, True), (False, False, True)]
+
+
+@pytest.mark.parametrize("lost", ["task-queue.entered", "nothing"])
+def test_a_visit_that_was_never_told_begins_where_routing_showed_it(lost: str) -> None:
+    """Not at the first offer, two minutes later: else a wait of two minutes would be one of some seconds."""
+    offers = [reservation("created", 140, "r1", **SALES), reservation("accepted", 145, "r1", **SALES)]
+    told = told_in_memory(*born(), *(each for each in moved(20) if each["EventType"] != lost), *offers)
+    (*_, visit) = told.spans("task_queue_span", "t")
+    assert (visit.started_ms, visit.ended_ms, visit.told) == (ms(20.002), ms(145), lost == "nothing")
 
 
 @st.composite
@@ -352,153 +393,3 @@ def test_the_ledger_is_read_by_indexes(url: URL) -> None:
     assert set(re.findall(r"ix_\w+_lacks", " ".join(plan))) == {
         "ix_task_lacks", "ix_reservation_lacks", "ix_task_queue_span_past_lacks",
     }  # fmt: skip
-
-
-def test_the_command_says_what_is_missing(ledger: Ledger, url: URL) -> None:
-    """Counts by reason first, the latest first, what to do next; hints last. Of one kind, or since a moment, where asked."""
-    ledger.hears(each for each in through_two_queues() if each["EventType"] not in ("task.created", "task.wrapup"))
-    ledger.hears([reservation("accepted", 900, "late", "elsewhere")])
-    said = run(url, "gaps")
-    assert list(said) == ["missing", "gaps", "hints", "next"]
-    assert said["missing"] == {
-        "reservation_never_created": 1,
-        "task_never_created": 2,
-        "task_never_wrapped": 1,
-        "queue_never_entered": 1,
-    }
-    assert said["gaps"][0]["kind"] == "reservation"
-    assert all(row["revealed_at"].endswith("Z") for row in said["gaps"])
-    assert said["next"] == "projector backfill"
-    assert run(url, "gaps", "--kind", "reservation")["missing"] == {"reservation_never_created": 1}
-    later = run(url, "gaps", "--since", said["gaps"][0]["revealed_at"])
-    assert sum(later["missing"].values()) == len(later["gaps"]) == 3
-    assert run(url, "status", "--json")["gaps"] == said["missing"]
-
-
-def test_an_answer_that_is_missing_is_revealed_by_the_end_of_its_task(ledger: Ledger) -> None:
-    """Not by the last callback of its own: whoever asks for what was revealed since then is told of it."""
-    end = task_completed(3600)
-    ledger.hears([*born(), reservation("created", 1, "r1"), reservation("accepted", 2, "r1"), end])
-    (row,) = [row for row in ledger.view() if row["reason"] == "reservation_never_ended"]
-    assert (row["event_sid"], row["revealed_at"], row["missing_at"]) == (end["Sid"], ms(3600), ms(3600))
-
-
-@pytest.mark.parametrize("command", ["gaps", "stuck"])
-def test_a_workspace_that_is_not_here_is_not_told_to_be_well(ledger: Ledger, url: URL, command: str) -> None:
-    """Nothing would be said of it, as of one where nothing is missing: the Sids that are here are named instead."""
-    ledger.hears(born())
-    asked = [sys.executable, "-m", "projector", command, "--workspace", "WS" + "0" * 32]
-    environment = {**os.environ, "PROJECTOR_DATABASE_URL": text_url(url)}
-    done = subprocess.run(asked, cwd=ROOT, capture_output=True, env=environment, text=True, check=False)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert f"They hold {WORKSPACE}." in done.stderr
-
-
-@pytest.mark.parametrize("command", ["gaps", "stuck"])
-def test_what_is_not_projected_is_not_told_to_be_well(ledger: Ledger, url: URL, command: str) -> None:
-    """The tables do not know of it yet, so neither does the answer, and it says so."""
-    ledger.hears(born())
-    assert "lag_events" not in run(url, command)
-    ledger.log.append([Entry.of(task_canceled(9, "u"), "callback")])
-    assert run(url, command)["lag_events"] == 1
-    assert headline({"lag_events": 1234, "gaps": [], "missing": {}}) == (
-        "1,234 callbacks are not projected yet, and not looked at here: `projector run` projects them."
-    )
-
-
-def test_a_task_s_gap_is_revealed_by_what_shows_it(ledger: Ledger) -> None:
-    """By the first that shows its status or queue; what is told of it later reveals nothing new."""
-    shows = reservation("wrapup", 10, "r1", TaskAssignmentStatus="wrapping")
-    moved = task("task.updated", 0.5, TaskAssignmentStatus="pending", **SALES)
-    held = [reservation("created", 1, "r1", **SALES), reservation("accepted", 2, "r1", **SALES)]
-    later = [task("task.updated", 12, TaskAssignmentStatus="wrapping", **SALES), task_completed(20, **SALES)]
-    ledger.hears([*born(), moved, *held, shows | SALES, *later])
-    revealed = {
-        row["reason"]: (row["event_sid"], row["revealed_at"])
-        for row in ledger.view()
-        if row["kind"] == "task" and not row["is_hint"]
-    }
-    assert revealed["task_never_wrapped"] == (shows["Sid"], ms(10))
-    assert revealed["queue_never_entered"] == (moved["Sid"], ms(0.5))
-
-
-def test_a_workspace_can_be_asked_for_alone(ledger: Ledger) -> None:
-    """Of two, one."""
-    other = "WS" + "2" * 32
-    ledger.hears([task_completed(9), task_completed(9) | {"WorkspaceSid": other, "Sid": sid("EV", "theirs")}])
-    with reading(ledger.engine) as connection:
-        assert {row["workspace_sid"] for row in gaps(connection, limit=10, workspace_sid=other)} == {other}
-        assert {row["workspace_sid"] for row in gaps(connection, limit=10)} == {other, WORKSPACE}
-
-
-def test_a_gap_is_there_as_it_was_known_then(url: URL) -> None:
-    """`projector at --known-at`: before it was revealed, while the callback was missing, and when it had come."""
-    told = born()
-    lost = told.pop(1)
-    with looking_at(url) as floor:
-        floor.told(told[0], received_at=10).told(*told[1:], received_at=20).told(lost, received_at=30)
-        floor.told(reservation("wrapup", 40, "r1"), received_at=50)
-        found = {at: floor.at(sid("WT", "t"), 1, at) for at in (9, 10, 20, 30, 50)}
-        offer = floor.at(sid("WR", "r1"), 45, 50)
-    reasons = {at: [gap["reason"] for gap in each.get("gaps", ())] for at, each in found.items()}
-    assert reasons == {
-        9: [], 10: ["task_never_created"], 20: ["task_never_created"], 30: [], 50: ["task_never_wrapped"],
-    }  # fmt: skip
-    assert found[20]["gaps"][0] == {
-        "reason": "task_never_created", "missing_event_type": "task.created", "event_sid": told[-1]["Sid"], "revealed_at": ms(0.002),
-    }  # fmt: skip
-    assert [gap["reason"] for gap in offer["gaps"]] == ["reservation_never_accepted", "reservation_never_created"]
-
-
-def test_the_board_and_the_metrics_count_by_reason(url: URL) -> None:
-    """The board of its own workspace, in words, while it shows now; `/metrics` of all, their sum even where there are none."""
-    with board_over(url) as board:
-        board.told(*born())
-        with posting_to(url) as webhook:
-            assert "projector_gaps_count 0.0" in webhook.client.get("/metrics").text
-        board.told(task_canceled(9, "u"), *in_workspace("WS" + "2" * 32, [task_canceled(9)]))
-        page = text(board.page())
-        assert f"Believed missing: 1 callback. 1 × {REASONS['task_never_created']}" in page
-        assert "Counted once a minute. projector gaps names them; projector backfill asks Twilio for them" in page
-        assert "Believed missing" not in board.page(at=iso(ms(10)))
-    with posting_to(url) as webhook:
-        told = webhook.client.get("/metrics").text
-    assert 'projector_gaps{reason="task_never_created"} 2.0' in told
-    assert "projector_gaps_count 2.0" in told
-
-
-def test_gaps_are_counted_once_a_minute(ledger: Ledger) -> None:
-    """By each process, however often it is asked: where much was lost it takes a while."""
-    minute_ms, lately = 60_000, MissingLately(ledger.engine)
-    ledger.hears([task_canceled(9)])
-    assert lately(10 * minute_ms) == {WORKSPACE: {"task_never_created": 1}}
-    ledger.hears([task_canceled(9, "u")])
-    assert lately(11 * minute_ms - 1) == {WORKSPACE: {"task_never_created": 1}}
-    assert lately(11 * minute_ms) == {WORKSPACE: {"task_never_created": 2}}
-
-
-def test_a_count_that_cannot_be_made_keeps_nobody(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The last one stands, and it is said once a minute; who asks while another counts does not wait."""
-    minute_ms, lately = 60_000, MissingLately(ledger.engine)
-    ledger.hears([task_canceled(9)])
-    before = lately(0)
-    meanwhile = []
-
-    def fails(_connection: Any) -> Any:
-        meanwhile.append(lately(minute_ms))
-        raise StoreUnavailable("it takes too long")
-
-    monkeypatch.setattr(status, "missing", fails)
-    assert [lately(minute_ms), lately(minute_ms)] == [before, before]
-    assert meanwhile == [before]
-    assert [record.message for record in caplog.records] == ["gaps_not_counted"]
-
-
-def run(url: URL, *arguments: str) -> Any:
-    done = subprocess.run(
-        [sys.executable, "-m", "projector", *arguments], cwd=ROOT, capture_output=True, check=True,
-        env={**os.environ, "PROJECTOR_DATABASE_URL": text_url(url)},
-    )  # fmt: skip
-    return json.loads(done.stdout)

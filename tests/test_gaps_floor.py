@@ -2,17 +2,12 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing
 from itertools import islice
 
 import pytest
-from sqlalchemy.engine import URL
 
-from projector.database import disposing, open_engine
 from projector.floor.center import Floor
 from projector.floor.delivery import deliveries
-from projector.log import open_log
 from tests.given import START_MS, Parameters
 from tests.harness import measured
 from tests.ledger import Gap, Ledger, is_of, keys
@@ -20,12 +15,6 @@ from tests.ledger import Gap, Ledger, is_of, keys
 WHOLE, AFTER = 4_000, 1_500
 LOSSY = int(os.environ.get("PROJECTOR_GAPS_CALLBACKS", "4000"))  # 20,000 for the figures of CHANGELOG and closing notes
 SEEDS = [1, 2, 3]
-
-
-@pytest.fixture
-def ledger(url: URL) -> Iterator[Ledger]:
-    with closing(open_log(url)) as log, disposing(open_engine(url)) as engine:
-        yield Ledger(log, engine)
 
 
 def day(seed: int, workers: int, callbacks: int) -> tuple[list[tuple[int, Parameters]], list[Parameters]]:

@@ -28,7 +28,9 @@ from tests.given import given as folded
 from tests.given import given_in_any_order as given
 
 VIP = {"TaskQueueSid": sid("WQ", "vip"), "TaskQueueName": "VIP"}
-PENDING, RESERVED, ASSIGNED = ({"TaskAssignmentStatus": status} for status in ("pending", "reserved", "assigned"))
+PENDING, RESERVED, ASSIGNED, WRAPPING = (
+    {"TaskAssignmentStatus": status} for status in ("pending", "reserved", "assigned", "wrapping")
+)
 
 
 @pytest.fixture(autouse=True)
@@ -365,6 +367,32 @@ def test_an_update_that_comes_before_the_failure_it_belongs_to_is_no_acceptance(
     )
     told = given(*TALKING, initiated, updated, failed)
     assert told.spans("task_queue_span", "t")[1] == replace(visit(10, 31, "canceled", by=initiated, queue="VIP"), n=1)
+
+
+def test_one_of_two_who_rejects_has_taken_nothing_back() -> None:
+    """Offered to two: what shows the task assigned in the millisecond in which the other accepted is no transfer's end."""
+    told = given(
+        *CREATION, reservation("created", 20, "r1"), reservation("created", 20, "r2", worker="bob"), reservation("accepted", 31, "r1"),
+        reservation("rejected", 31, "r2", worker="bob", **ASSIGNED),
+    )  # fmt: skip
+    (visit,) = told.spans("task_queue_span", "t")
+    assert (visit.ended_ms, visit.outcome) == (ms(31), "accepted")
+
+
+def test_who_wraps_up_beside_ends_no_visit() -> None:
+    """A cold transfer: its giver's own callback may show the task as it was before, or wrapping; it waits until somebody takes it."""
+    initiated, entered = (
+        task("task.transfer-initiated", at=31, **PENDING),
+        task("task-queue.entered", at=31.001, **PENDING, **VIP),
+    )
+    for shown in (ASSIGNED, WRAPPING, ASSIGNED | VIP, WRAPPING | VIP):
+        told = given(
+            *TALKING, initiated, entered, reservation("wrapup", 31.005, "r1", **shown), reservation("completed", 33, "r1", **shown),
+            reservation("created", 32, "r2", worker="bob", **VIP), reservation("accepted", 35, "r2", worker="bob", **VIP),
+        )  # fmt: skip
+        assert [(span.ended_ms, span.outcome, span.inferred) for span in told.spans("task_queue_span", "t")][1:] == [
+            (ms(35), "accepted", False)
+        ]
 
 
 def test_an_attempt_that_fails_leaves_a_transfer_in_its_queue() -> None:

@@ -165,26 +165,29 @@ def test_that_twilio_is_away_is_told_once_for_each_question(fake: FakeTwilio, ca
     for times in (1, 2):
         with pytest.raises(TwilioUnavailable):
             Time().asking(fake).workspaces()
-        said = [record for record in caplog.records if record.message == "twilio_away"]
+        said = [record for record in caplog.records if record.message == "twilio_asked_again"]
         assert len(said) == times
     assert f"Twilio ({fake.url}) answers 500" == said[0].reason  # type: ignore[attr-defined]
-    assert 0 < said[0].tried_for_seconds_more <= 300  # type: ignore[attr-defined]
+    assert 0 < said[0].for_seconds_at_most <= 300  # type: ignore[attr-defined]
 
 
 def test_a_trouble_that_passes_is_not_told(fake: FakeTwilio, caplog: pytest.LogCaptureFixture) -> None:
-    """One 429 among many questions is how Twilio says not so fast."""
+    """One 429 among many questions is how Twilio says not so fast; unless it asks for minutes."""
     caplog.set_level(logging.INFO)
     fake.quirks.too_many, time = 1.0, Time()
     twilio = time.asking(fake)
-    monkey = twilio.client.http_client
+    http = twilio.client.http_client
 
     def mend(seconds: float) -> bool:
         fake.quirks.too_many = 0.0
         return time.wait(seconds)
 
-    monkey._wait = mend
+    http._wait = mend
     assert twilio.workspaces() == [WORKSPACE]
-    assert (twilio.asked.too_many, [record for record in caplog.records if record.message == "twilio_away"]) == (1, [])
+    assert (twilio.asked.too_many, [record.message for record in caplog.records]) == (1, [])
+    fake.quirks.too_many, fake.quirks.retry_after = 1.0, "240"
+    assert twilio.workspaces() == [WORKSPACE]
+    assert (twilio.asked.too_many, [record.message for record in caplog.records]) == (2, ["twilio_asked_again"])
 
 
 def test_accounts_without_a_workspace_are_refused_in_words(fake: FakeTwilio) -> None:

@@ -22,7 +22,7 @@ Answer = Callable[[int, list[tuple[str, str]], bytes], object]  # status, header
 logger = logging.getLogger(__name__)
 
 
-class Stored(NamedTuple):
+class WhenStored(NamedTuple):
     """What a route answers when everything is durable: its path and status, and who counts what became of each arrival."""
 
     path: str
@@ -37,7 +37,7 @@ class Acknowledgement(Response):
     on with the next request, and the writer's thread answers this one.
     """
 
-    def __init__(self, writer: GroupCommit, arrivals: Sequence[Entry | Rejected], stored: Stored) -> None:
+    def __init__(self, writer: GroupCommit, arrivals: Sequence[Entry | Rejected], stored: WhenStored) -> None:
         super().__init__()
         self._writer, self._arrivals, self._stored = writer, arrivals, stored
 
@@ -56,7 +56,7 @@ class Acknowledgement(Response):
         return Response(body, status, headers)(environ, start_response)
 
 
-def _known(heard: Sequence[Outcome | Exception], stored: Stored) -> tuple[int, list[tuple[str, str]], bytes]:
+def _known(heard: Sequence[Outcome | Exception], stored: WhenStored) -> tuple[int, list[tuple[str, str]], bytes]:
     """What is answered after this: status, headers, body."""
     outcomes = [each for each in heard if isinstance(each, Outcome)]
     troubles = [each for each in heard if isinstance(each, Exception)]

@@ -6,6 +6,7 @@ from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
 from projector.config import Config
+from projector.delivered import feeds_lately
 from projector.log import GroupCommit, Log
 from webhook.callbacks import BODY_MAX_BYTES, callbacks
 from webhook.event_streams import event_streams
@@ -30,6 +31,7 @@ def create_app(config: Config, log: Log, progress: Progress, missing: Missing = 
         workspaces=config.workspaces,
         progress=progress,
         missing=missing,
+        feeds=feeds_lately(log),
         ready_lag_seconds=config.ready_lag_seconds,
     )
     for blueprint in (callbacks, event_streams, health, metrics):

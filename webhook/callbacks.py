@@ -16,7 +16,7 @@ from werkzeug.exceptions import BadRequest, Forbidden, RequestEntityTooLarge, Un
 
 from projector.log import Entry, Outcome, Rejected
 from projector.log.admit import admit
-from webhook.acknowledgement import Acknowledgement, Stored
+from webhook.acknowledgement import Acknowledgement, WhenStored
 from webhook.body import read_body
 from webhook.form import Form, TooManyFields, read_bytes, read_form
 from webhook.metrics import ANSWERS, OUTCOMES
@@ -51,7 +51,7 @@ def _count(outcomes: Sequence[Outcome]) -> None:
         OUTCOMES.labels(outcome.value).inc()
 
 
-STORED = Stored(PATH, 204, _count)
+STORED = WhenStored(PATH, 204, _count)
 
 
 def _checked(body: bytes) -> Entry | Rejected:

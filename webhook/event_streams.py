@@ -26,7 +26,7 @@ from werkzeug.exceptions import Forbidden, UnsupportedMediaType
 from projector.config import ANY_ACCOUNT
 from projector.feeds.door import NOT_JSON, Door
 from projector.log import Entry, Outcome, Rejected
-from webhook.acknowledgement import Acknowledgement, Stored
+from webhook.acknowledgement import Acknowledgement, WhenStored
 from webhook.body import read_body
 from webhook.metrics import DROPPED, STREAMED
 from webhook.signature import Signatures
@@ -50,7 +50,7 @@ def receive() -> Response:
     accounts = frozenset() if ANY_ACCOUNT in signers else signers
     arrivals, dropped = _let_in(body, Door(SOURCE, current_app.extensions["workspaces"], accounts))
     return Acknowledgement(
-        current_app.extensions["writer"], arrivals, Stored(PATH, 200, lambda outcomes: _count(outcomes, dropped))
+        current_app.extensions["writer"], arrivals, WhenStored(PATH, 200, lambda outcomes: _count(outcomes, dropped))
     )
 
 

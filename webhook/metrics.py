@@ -6,7 +6,6 @@ import time
 from flask import Blueprint, Response, current_app
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Gauge, generate_latest, multiprocess
 
-from projector.delivered import last_hour
 from projector.errors import ProjectorError
 
 ANSWERS = Counter("projector_http_answers", "Answers by route and status.", ["route", "status"])
@@ -40,7 +39,7 @@ def _progress() -> CollectorRegistry:
     up = Gauge("projector_store_up", "1 when the store answers.", registry=registry)
     try:
         progress = current_app.extensions["progress"](now_ms)
-        by_feed = last_hour(current_app.extensions["log"], now_ms)
+        by_feed = current_app.extensions["feeds"](now_ms)
     except ProjectorError:
         up.set(0)
         return registry

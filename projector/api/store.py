@@ -8,13 +8,14 @@ import sqlalchemy as sa
 
 from projector import tables
 from projector.access import reading
+from projector.delivered import Delivered, feeds_lately
 from projector.errors import StoreUnavailable
 from projector.log import Log
 from projector.read.present import Present, present
 from projector.read.refolded import Refolded
 from projector.read.source import Source
 from projector.read.when import position_at
-from projector.status import MissingLately
+from projector.status import gaps_lately
 from projector.taskrouter.callback import read
 
 LOOK_SECONDS = 10.0  # for an answer; whoever asked is told 503
@@ -24,7 +25,8 @@ class Store:
     """Where answers come from: the tables, and the log for the one thing that no table holds, whose account a workspace is."""
 
     def __init__(self, engine: sa.Engine, log: Log) -> None:
-        self._engine, self._log, self._missing_lately = engine, log, MissingLately(engine)
+        self._engine, self._log = engine, log
+        self._gaps, self._feeds = gaps_lately(engine), feeds_lately(log)
         self._accounts: dict[str, str] = {}  # WorkspaceSid → AccountSid, which never changes
 
     @contextmanager
@@ -52,7 +54,11 @@ class Store:
 
     def missing_lately(self, workspace_sid: str, now_ms: int) -> dict[str, int]:
         """How many of a workspace's callbacks are believed missing, by reason, as counted within this minute."""
-        return dict(sorted(self._missing_lately(now_ms).get(workspace_sid, {}).items()))
+        return dict(sorted(self._gaps(now_ms).get(workspace_sid, {}).items()))
+
+    def feeds_lately(self, now_ms: int) -> list[Delivered]:
+        """What each feed brought of the last hour that is over, of all workspaces, as looked up within this minute."""
+        return self._feeds(now_ms)
 
     def account_sid(self, connection: sa.Connection, workspace_sid: str) -> str | None:
         """The AccountSid that the workspace's callbacks name; None while there is none."""

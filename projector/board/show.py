@@ -9,7 +9,6 @@ from projector import tables
 from projector.api.store import Store
 from projector.board import picture
 from projector.board.seen import Seen, window_asked
-from projector.delivered import last_hour
 from projector.log import Log
 from projector.read import callbacks
 from projector.read import wallboard as board
@@ -68,7 +67,7 @@ def wallboard(store: Store, log: Log, seen: Seen, asked: Mapping[str, str]) -> T
             "activity": activity,
             "latest": callbacks.latest(log, ws, at_ms, LATEST),
             "fresh": board.freshness(now, seen.now_ms),
-            "missed": [each for each in last_hour(log, seen.now_ms) if each.missed] if seen.live else [],
+            "missed": [each for each in store.feeds_lately(seen.now_ms) if each.missed] if seen.live else [],
             "gaps": store.missing_lately(ws, seen.now_ms) if seen.live else {},
             "reasons": REASONS,
         }

@@ -3,7 +3,7 @@
 The SDK builds its own addresses, and follows whatever `meta.next_page_url` an answer names, with our credentials. So everything
 passes `OneHost`: an address of taskrouter.twilio.com or of PROJECTOR_TWILIO_URL goes to PROJECTOR_TWILIO_URL, any other
 is refused; a redirect is an error; what is worth a second try is tried again, for so long and no longer. Credentials and contents are
-never logged; that Twilio is away is, once for each question, so that who waits for a command knows for what.
+never logged; that a question is asked again is, once, so that who waits for a command knows for what.
 """
 
 import logging
@@ -110,7 +110,7 @@ class OneHost(HttpClient):  # type: ignore[misc]  # twilio ships no types
         if method.upper() != "GET":
             raise TwilioRefused(f"Twilio is only ever read, and this is a {method.upper()}.")
         address = self._address(uri)
-        deadline = self._clock() + self._patience.total
+        deadline, is_said = self._clock() + self._patience.total, False
         for attempt in count():
             began = time.monotonic()
             answer = self._ask(address, params or {}, headers or {}, auth)
@@ -124,9 +124,9 @@ class OneHost(HttpClient):  # type: ignore[misc]  # twilio ships no types
                 raise TwilioUnavailable(
                     f"{self._trouble(answer)}, and waiting {pause:.0f} s more is too long. Run it again later."
                 )
-            if attempt == 1:  # one trouble alone passes, as a rule
-                seconds_left = round(deadline - self._clock())
-                logger.info("twilio_away", extra={"reason": self._trouble(answer), "tried_for_seconds_more": seconds_left})
+            if not is_said and (attempt or pause > self._patience.longest_pause):  # one trouble alone passes, as a rule
+                is_said, seconds_left = True, round(deadline - self._clock())
+                logger.info("twilio_asked_again", extra={"reason": self._trouble(answer), "for_seconds_at_most": seconds_left})
             self.asked.waited_seconds += pause
             if self._wait(pause):
                 break

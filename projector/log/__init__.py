@@ -5,10 +5,23 @@
 columns more (`unit`, `at_ms`), which are filled at append and never change. Nothing here updates or deletes a stored callback.
 """
 
-from projector.log.entry import EVERY_UNIT, FEEDS, Entry, Heard, Log, Mark, Outcome, Place, Rejected, Stored, Timed, Units
+from projector.log.entry import EVERY_UNIT, FEEDS, Entry, Log, Mark, Outcome, Place, Rejected, Stored, Tally, Timed, Units
 from projector.log.open import open_log
 from projector.log.writer import GroupCommit
 
 __all__ = [
-    "EVERY_UNIT", "FEEDS", "Entry", "GroupCommit", "Heard", "Log", "Mark", "Outcome", "Place", "Rejected", "Stored", "Timed", "Units", "open_log",
+    "EVERY_UNIT",
+    "FEEDS",
+    "Entry",
+    "GroupCommit",
+    "Log",
+    "Mark",
+    "Outcome",
+    "Place",
+    "Rejected",
+    "Stored",
+    "Tally",
+    "Timed",
+    "Units",
+    "open_log",
 ]  # fmt: skip

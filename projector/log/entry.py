@@ -103,7 +103,7 @@ class Timed(NamedTuple):
     state: bytes
 
 
-class Heard(NamedTuple):
+class Tally(NamedTuple):
     """How many callbacks of one hour and type a feed brought. `is_first`: they are stored from it; else they were stored from another."""
 
     hour: int  # since the epoch, by event time
@@ -179,7 +179,7 @@ class Log(Protocol):
     def holds(self, originator_ids: Sequence[str]) -> set[str]:
         """Which of these are stored."""
 
-    def heard(self, since_ms: int, until_ms: int) -> list[Heard]:
+    def heard(self, since_ms: int, until_ms: int) -> list[Tally]:
         """What each feed brought of the callbacks stamped from one moment to before another."""
 
     def told_twice(self, since_ms: int, until_ms: int, limit: int) -> list[list[int]]:

@@ -24,12 +24,12 @@ from projector.log.entry import (
     EVERY_UNIT,
     Decision,
     Entry,
-    Heard,
     Mark,
     Outcome,
     Place,
     Rejected,
     Stored,
+    Tally,
     Timed,
     Units,
     decide,
@@ -278,9 +278,9 @@ class PostgresLog(PostgresApplicationRecorder):
         with self._connection() as conn:
             return {row["part"]: row["place"] for row in conn.execute(self._marks, (feed,)).fetchall()}
 
-    def heard(self, since_ms: int, until_ms: int) -> list[Heard]:
+    def heard(self, since_ms: int, until_ms: int) -> list[Tally]:
         """See `Log.heard`."""
-        return list(map(Heard._make, self._rows(self._heard, {"since_ms": since_ms, "until_ms": until_ms})))
+        return list(map(Tally._make, self._rows(self._heard, {"since_ms": since_ms, "until_ms": until_ms})))
 
     def told_twice(self, since_ms: int, until_ms: int, limit: int) -> list[list[int]]:
         """See `Log.told_twice`."""

@@ -20,12 +20,12 @@ from projector.log.entry import (
     BY_UNIT_ROWS,
     EVERY_UNIT,
     Entry,
-    Heard,
     Mark,
     Outcome,
     Place,
     Rejected,
     Stored,
+    Tally,
     Timed,
     Units,
     decide,
@@ -197,10 +197,10 @@ class SQLiteLog(SQLiteApplicationRecorder):
         """See `Log.marks`."""
         return {row["part"]: row["place"] for row in self._select(_MARKS, (feed,))}
 
-    def heard(self, since_ms: int, until_ms: int) -> list[Heard]:
+    def heard(self, since_ms: int, until_ms: int) -> list[Tally]:
         """See `Log.heard`."""
         found = self._select(_HEARD, {"since_ms": since_ms, "until_ms": until_ms})
-        return [Heard(row["hour"], row["topic"], row["source"], row["times"], bool(row["is_first"])) for row in found]
+        return [Tally(row["hour"], row["topic"], row["source"], row["times"], bool(row["is_first"])) for row in found]
 
     def told_twice(self, since_ms: int, until_ms: int, limit: int) -> list[list[int]]:
         """See `Log.told_twice`."""

@@ -21,9 +21,9 @@ WAITING_MAX = 5_000
 PATIENCE_SECONDS = 1.5  # the webhook promises an answer within 2 s
 LOOK_SECONDS = 0.1  # how often it is seen to that nobody waits longer
 
-Heard: TypeAlias = Outcome | Exception  # what became of an arrival
-Hear = Callable[[Heard], object]
-HearAll = Callable[[list[Heard]], object]
+Fate: TypeAlias = Outcome | Exception  # what became of an arrival
+Hear = Callable[[Fate], object]
+HearAll = Callable[[list[Fate]], object]
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class GroupCommit:
             return heard
         raise heard
 
-    def append_all(self, arrivals: Sequence[Entry | Rejected]) -> list[Heard]:
+    def append_all(self, arrivals: Sequence[Entry | Rejected]) -> list[Fate]:
         """As `submit_all`, for a thread that waits."""
         return _waited_for(lambda hear: self.submit_all(arrivals, hear))
 
@@ -158,7 +158,7 @@ class GroupCommit:
                 time.sleep(0.05)
 
 
-Known = TypeVar("Known", Heard, list[Heard])
+Known = TypeVar("Known", Fate, list[Fate])
 
 
 def _waited_for(submit: Callable[[Callable[[Known], object]], object]) -> Known:
@@ -181,10 +181,10 @@ class _Together:
 
     def __init__(self, count: int, hear: HearAll) -> None:
         self._count, self._hear = count, hear
-        self._heard: list[Heard] = []
+        self._heard: list[Fate] = []
         self._hearing = threading.Lock()
 
-    def hear(self, heard: Heard) -> None:
+    def hear(self, heard: Fate) -> None:
         """Of one of them."""
         with self._hearing:
             self._heard.append(heard)

@@ -26,12 +26,10 @@ def readable(value: Any, name: str = "") -> Any:
 
 def headline(answer: dict[str, Any]) -> str | None:
     """A readable answer about a moment, or that nothing is stuck or missing, in a sentence; None for what has none."""
-    if waiting := answer.get("lag_events"):
-        return f"{waiting:,} callbacks are not projected yet, and not looked at here: `projector run` projects them."
     if answer.get("stuck") == []:
-        return f"Nothing is open for more than {answer['factor']:g} times as long as usual."
+        return f"Nothing is open for more than {answer['factor']:g} times as long as usual{_but(answer)}."
     if answer.get("gaps") == [] and "missing" in answer:
-        return "Nothing is believed missing."
+        return f"Nothing is believed missing{_but(answer)}."
     if not answer.get("exists", False):
         return None
     match answer.get("kind"):
@@ -56,6 +54,11 @@ def headline(answer: dict[str, Any]) -> str | None:
             return f"{answer['reservation_sid']} was {answer['status']} since {answer['since']}, with {answer['worker_name'] or answer['worker_sid']}"
         case _:
             return None
+
+
+def _but(answer: dict[str, Any]) -> str:
+    waiting = answer.get("lag_events")
+    return f", but for callbacks that are not projected yet: {waiting:,}" if waiting else ""
 
 
 def page(answer: dict[str, Any]) -> Table:

@@ -31,7 +31,7 @@ from projector.taskrouter.reservation import Reservation
 from projector.taskrouter.span import Line, Span
 from projector.taskrouter.worker_channel import WorkerChannel
 
-FOLD_VERSION = 4  # raise it when any evolve changes: tables folded by another version are due for a rebuild
+FOLD_VERSION = 5  # raise it when any evolve changes: tables folded by another version are due for a rebuild
 
 Part = Reservation | WorkerChannel
 

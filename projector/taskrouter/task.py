@@ -108,7 +108,7 @@ _TRANSFER_STATUS = {  # Twilio's SDK's words
 
 def evolve(task: Task, callback: Callback) -> Task:
     """The task after one of its callbacks, a deletion apart."""
-    task = _visited(_moved(_ended(_described(task, callback), callback), callback), callback)
+    task = _visited(task, _moved(_ended(_described(task, callback), callback), callback), callback)
     at_ms = callback.at_ms
     match callback.event_type:
         case "task.created":
@@ -242,39 +242,61 @@ def _moved(task: Task, callback: Callback) -> Task:
     return replace(task, task_queue_sid=sid, task_queue_name=name, queue_entered_ms=entered_ms)
 
 
-def _visited(task: Task, callback: Callback) -> Task:
+def _visited(before: Task, task: Task, callback: Callback) -> Task:
     """Its visits to queues: first what ends one, then what begins the next, then what shows that it ended unseen."""
-    if task.status in TERMINAL:
-        return task  # a visit that lasts ends with the task (`last_spans`)
-    told = callback.event_type
-    task = _left(task, told, callback.at_ms)
-    is_held = task.status in ("assigned", "wrapping") and told != "task.transfer-initiated"  # which may not say so yet
-    # With a transfer's failure comes a task.updated, which may be the first to show the task assigned again.
-    is_back = is_held and (told in _WITHDRAWN or (told == "task.updated" and task.transfer_status == "initiated"))
-    if told == "task-queue.entered" or not (told.startswith("workflow.") or is_back or (is_held and _waits_nowhere(task))):
+    told, at_ms = callback.event_type, callback.at_ms
+    if before.status in TERMINAL:
+        return task
+    if task.status in TERMINAL:  # a visit that lasts ends with the task (`last_spans`)
+        return _entered(task, callback) if _went_on(task) and task.task_queue_sid != task.visit_queue_sid else task
+    task = _left(task, told, at_ms)
+    is_held = task.status in ("assigned", "wrapping") and told != "task.transfer-initiated" and not _gives(task, told)
+    if told == "task-queue.entered" or _shows_one(before, task, callback, is_held=is_held):
         task = _entered(task, callback)
     if not is_held or not _lasts(task):
         return task
+    # With a transfer's failure comes a task.updated, which may be the first to show the task assigned again.
+    is_back = told in _FAILED or (task.transfer_status == "initiated" and told in ("task.updated", *_UNWANTED))
     inferred = task.visit_inferred or not (is_back or told == "reservation.rescinded")  # rescinded: a sibling was accepted
-    return replace(
-        task, visit_ended_ms=callback.at_ms, visit_outcome="canceled" if is_back else "accepted", visit_inferred=inferred
-    )
+    return replace(task, visit_ended_ms=at_ms, visit_outcome="canceled" if is_back else "accepted", visit_inferred=inferred)
+
+
+def _gives(task: Task, told: str) -> bool:
+    """Whether it may be told of whoever hands the task on, and wraps up meanwhile: its snapshot may be of before."""
+    return task.transfer_status == "initiated" and told in ("reservation.wrapup", "reservation.completed")
+
+
+def _shows_one(before: Task, task: Task, callback: Callback, *, is_held: bool) -> bool:
+    """Whether a snapshot shows a visit that nothing told of."""
+    told = callback.event_type
+    if told.startswith("workflow."):  # where it is to go
+        return False
+    if task.visit_since_ms is None:
+        return True
+    if (is_held and not _went_on(task)) or (_gives(task, told) and _lasts(task)):  # it waits nowhere; of before
+        return False
+    if not (_lasts(task) or _went_on(task)):
+        return task.task_queue_sid != before.task_queue_sid  # somebody held it, and gives it to another queue
+    changed_ms = task.visit_since_ms if task.visit_ended_ms is None else task.visit_ended_ms
+    is_settled = (
+        callback.at_ms - changed_ms > _SETTLES_MS or told == "reservation.created"
+    )  # which is made out of the queue it is in
+    return is_settled and task.task_queue_sid != task.visit_queue_sid
 
 
 def _lasts(task: Task) -> bool:
     return task.visit_since_ms is not None and task.visit_ended_ms is None
 
 
-def _waits_nowhere(task: Task) -> bool:
-    """Its last visit is over: while somebody holds it, a snapshot of another queue (after a transfer that came to nothing) is none."""
-    return task.visit_since_ms is not None and task.visit_ended_ms is not None
+def _went_on(task: Task) -> bool:
+    """Out of its last queue, and nothing told into which."""
+    return task.visit_outcome in ("moved", "timeout")
 
 
 _OUTCOMES = {"reservation.accepted": "accepted", "task-queue.timeout": "timeout", "task-queue.moved": "moved"}
-_SETTLES_MS = 1_000  # within which a transfer's callbacks follow one another; none was recorded
-_WITHDRAWN = (  # a transfer that came to nothing: the task is assigned again, and nobody accepted it out of the queue
-    "reservation.canceled", "reservation.rejected", "reservation.timeout", "task.transfer-failed", "task.transfer-canceled",
-)  # fmt: skip
+_SETTLES_MS = 1_000  # within which the callbacks of a move follow one another; none was recorded
+_UNWANTED = ("reservation.canceled", "reservation.rejected", "reservation.timeout")
+_FAILED = ("task.transfer-failed", "task.transfer-canceled")  # assigned again, and nobody accepted it out of the queue
 
 
 def _left(task: Task, told: str, at_ms: int) -> Task:
@@ -289,34 +311,27 @@ def _left(task: Task, told: str, at_ms: int) -> Task:
 
 
 def _entered(task: Task, callback: Callback) -> Task:
-    fields, at_ms = callback.fields, callback.at_ms
-    sid = fields.task_queue_sid or task.visit_queue_sid
-    is_told = callback.event_type == "task-queue.entered"
-    lasts = _lasts(task)
-    if sid is None or (sid == task.visit_queue_sid and not is_told):
+    """In the queue that it was shown in last: told, or shown, which dates it where the queue was first shown, or as it says."""
+    sid, name, at_ms = task.task_queue_sid, task.task_queue_name, callback.at_ms
+    is_told, lasts = callback.event_type == "task-queue.entered", _lasts(task)
+    if sid is None:
         return task
-    if lasts and task.visit_told and not is_told and task.visit_since_ms == at_ms:
-        return task  # a snapshot of before, stamped in the millisecond in which the task entered this queue (a transfer's)
     if is_told and lasts and sid == task.visit_queue_sid and not task.visit_told:
         # The queue was seen in a snapshot before it was told: the creation set's order is not fixed (recorded 2018).
-        name = fields.task_queue_name or task.visit_queue_name
         if task.visit_inferred:
             task = replace(task, visit_since_ms=at_ms, visit_event_sid=callback.identity)
         return replace(task, visit_queue_name=name, visit_told=True, visit_inferred=False)
-    if is_told and lasts and not (task.visit_told or task.visit_inferred) and at_ms - (task.visit_since_ms or 0) <= _SETTLES_MS:
-        # A transfer's own callback showed the queue of before it, which is no visit: this is where it goes.
-        entered = {"visit_queue_sid": sid, "visit_queue_name": fields.task_queue_name, "visit_since_ms": at_ms}
-        return replace(task, **entered, visit_event_sid=callback.identity, visit_told=True)
-    stated_ms = None if is_told else moment_ms(fields.task_queue_entered_date)
+    stated_ms = None if is_told else moment_ms(callback.fields.task_queue_entered_date)
+    shown_ms = task.queue_entered_ms if stated_ms is None else stated_ms
     earliest_ms = max((ms for ms in (task.visit_since_ms, task.visit_ended_ms) if ms is not None), default=0)
-    began_ms = at_ms if stated_ms is None else min(at_ms, max(stated_ms, earliest_ms))
+    began_ms = at_ms if shown_ms is None else min(at_ms, max(shown_ms, earliest_ms))
     ended = _visit(task)
     if ended is not None and lasts:
         ended = replace(ended, ended_ms=began_ms, outcome="moved", inferred=True)
     return replace(
         task,
         visit_queue_sid=sid,
-        visit_queue_name=fields.task_queue_name,
+        visit_queue_name=name,
         visit_since_ms=began_ms,
         visit_n=task.visit_n + (ended is not None),
         visit_event_sid=callback.identity,
