@@ -424,7 +424,6 @@ def _visits(lived: list[Row], statuses: list[str | None], alive: int) -> list[Ro
         giver = kind in ("reservation.wrapup", "reservation.completed") and transfer == "initiated"
         held = status in ("assigned", "wrapping") and kind != "task.transfer-initiated" and not giver
         begins = _begins(fact, last, queue["task_queue_sid"], shown, held=held, over=i == alive)
-        begins = begins and not (giver and last is not None and last["ended_at"] is None)
         if begins and queue["task_queue_sid"]:
             _begin(visits, fact, queue)
         if i < alive and held and visits and visits[-1]["ended_at"] is None:
@@ -445,10 +444,10 @@ def _begins(fact: Row, last: Row | None, sid: str | None, shown: str | None, *, 
         return not routing
     if last["ended_at"] is not None and not left:
         return not held and sid != shown
-    moves = (
-        fact["at"] - (last["ended_at"] if left else last["started_at"]) <= ONE_SECOND and fact["type"] != "reservation.created"
-    )
-    return not (held and not left) and not moves and sid != last["task_queue_sid"]
+    if sid == last["task_queue_sid"] or (held and not left):
+        return False
+    late = fact["at"] - last["ended_at"] > ONE_SECOND if left else fact["type"] == "task.observed"
+    return fact["type"] == "reservation.created" or late
 
 
 def _begin(visits: list[Row], fact: Row, queue: Row) -> None:

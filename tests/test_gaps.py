@@ -26,7 +26,7 @@ from tests.given import WORKSPACE, Parameters, ms, reservation, sid, task, task_
 from tests.given import given as told_in_memory
 from tests.harness import ROOT
 from tests.ledger import Gap, Ledger, in_workspace, is_of, keys, seen_in
-from tests.lives import LIVES, SALES, at_work, born, ended, moved
+from tests.lives import LIVES, SALES, WAITS, at_work, born, ended, moved
 from tests.posting import UNHURRIED
 
 PAGE = (ROOT / "docs" / "feeds.md").read_text()
@@ -299,6 +299,17 @@ def test_a_task_is_moved_in_whatever_order_routing_tells_it(
     assert [gap for gap in seen_in(floor) if not gap["is_hint"]] == []
     visits = [(span.outcome in ("moved", "timeout"), span.inferred, span.told) for span in floor.spans("task_queue_span", "t")]
     assert visits == [(True, False, True), (False, False, True)]
+
+
+@pytest.mark.parametrize("at", [20, 20.001])
+@pytest.mark.parametrize("first", ["task.updated", "reservation.timeout"])
+def test_what_shows_the_next_queue_before_the_task_is_moved_is_no_visit(first: str, at: float) -> None:
+    """Moved by hand, perhaps, or because an offer timed out."""
+    shows = task(first, 20, **WAITS | SALES) if first == "task.updated" else reservation("timeout", 20, "r1", **SALES)
+    told = [*born(), reservation("created", 10, "r1"), shows, task("task-queue.moved", at, **WAITS)]
+    floor = told_in_memory(*told, task("task-queue.entered", at + 0.001, **WAITS | SALES))
+    assert [row["reason"] for row in seen_in(floor) if not row["is_hint"] and row["kind"] == "task"] == []
+    assert [(span.outcome, span.told) for span in floor.spans("task_queue_span", "t")] == [("moved", True), (None, True)]
 
 
 @pytest.mark.parametrize("lost", ["task-queue.entered", "nothing"])

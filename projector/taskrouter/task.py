@@ -9,10 +9,9 @@ Every callback of a task is a wide snapshot, and so is an observation, so any of
 states (`TaskAssignmentStatus` is the status *after* the event: recorded), else the one its EventType implies. Completed
 and canceled absorb the status and nothing else: a `task.updated` after completion (observed) may change attributes.
 
-A visit to a queue begins with `task-queue.entered`, or when a snapshot shows another queue (inferred; a transfer's own callback
-tells it). It ends with the acceptance, a timeout, a move, or the task; a rejection does not end it. Whether a transfer to a
-queue shows the queue in its snapshot is not known: it begins with `task-queue.entered` where it does not. Routing's own
-callbacks (`workflow.…`) show where a task is to go, which may be before it has left where it is: they begin no visit.
+A visit to a queue begins with `task-queue.entered`, or where a snapshot shows one that nothing told of (inferred; a transfer's own
+callback tells it): dated where its queue was first shown. It ends with the acceptance, a timeout, a move, or the task; a rejection does not
+end it. Neither a move nor a transfer was recorded, so what their callbacks show is believed with care: `_shows_one`.
 """
 
 from msgspec.structs import replace
@@ -273,15 +272,14 @@ def _shows_one(before: Task, task: Task, callback: Callback, *, is_held: bool) -
         return False
     if task.visit_since_ms is None:
         return True
-    if (is_held and not _went_on(task)) or (_gives(task, told) and _lasts(task)):  # it waits nowhere; of before
+    is_other, at_ms = task.task_queue_sid != task.visit_queue_sid, callback.at_ms
+    if _went_on(task):
+        return is_other and (told == "reservation.created" or at_ms - (task.visit_ended_ms or 0) > _SETTLES_MS)
+    if is_held:  # it waits nowhere: what is shown is where it was
         return False
-    if not (_lasts(task) or _went_on(task)):
-        return task.task_queue_sid != before.task_queue_sid  # somebody held it, and gives it to another queue
-    changed_ms = task.visit_since_ms if task.visit_ended_ms is None else task.visit_ended_ms
-    is_settled = (
-        callback.at_ms - changed_ms > _SETTLES_MS or told == "reservation.created"
-    )  # which is made out of the queue it is in
-    return is_settled and task.task_queue_sid != task.visit_queue_sid
+    if _lasts(task):  # others may show where it is to go; an offer is made out of the queue it is in
+        return is_other and told in ("reservation.created", "task.observed")
+    return task.task_queue_sid != before.task_queue_sid  # somebody held it, and gives it to another queue
 
 
 def _lasts(task: Task) -> bool:
