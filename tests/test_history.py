@@ -369,6 +369,28 @@ def test_an_update_that_comes_before_the_failure_it_belongs_to_is_no_acceptance(
     assert told.spans("task_queue_span", "t")[1] == replace(visit(10, 31, "canceled", by=initiated, queue="VIP"), n=1)
 
 
+def test_routing_alone_begins_no_visit() -> None:
+    """It shows where a task is to go, at its creation as after a move; told or offered there, it is in that queue."""
+    left = task("task-queue.moved", at=20, **PENDING)
+    matched, entered = (
+        task(f"{what}", at, **PENDING, **VIP) for what, at in (("workflow.target-matched", 22), ("task-queue.entered", 23))
+    )
+    assert given(MATCHED).spans("task_queue_span", "t") == []
+    assert len(given(*CREATION, left, matched).spans("task_queue_span", "t")) == 1
+    assert given(*CREATION, left, matched, entered).spans("task_queue_span", "t")[1:] == [
+        replace(visit(23, None, None, by=entered, queue="VIP"), n=1)
+    ]
+
+
+def test_what_rest_shows_of_another_queue_is_a_visit_there() -> None:
+    """How a task stands is how it stands, whoever told of the move or not."""
+    shown = task("task.observed", at=29.999, **PENDING, **VIP)
+    told = given(*CREATION, shown | {"Sid": "OB" + shown["Sid"][2:]})
+    assert [(span.task_queue_name, span.ended_ms, span.inferred) for span in told.spans("task_queue_span", "t")] == [
+        ("Support", ms(29.999), True), ("VIP", None, True),
+    ]  # fmt: skip
+
+
 def test_one_of_two_who_rejects_has_taken_nothing_back() -> None:
     """Offered to two: what shows the task assigned in the millisecond in which the other accepted is no transfer's end."""
     told = given(
