@@ -251,19 +251,19 @@ def stuck(factor: float, workspace: str | None, limit: int, ask: bool, as_json: 
 
     Example: projector stuck --factor 5 --ask
     """
-    from projector import logs
     from projector.access import reading
     from projector.output import answer
     from projector.read.find import check_workspace
     from projector.read.stuck import stuck as open_for_long
 
-    logs.configure()
     with stores() as (log, engine), reading(engine) as connection:
         check_workspace(connection, workspace)
         waiting, found = _waiting(log, connection), open_for_long(connection, log, factor, workspace, limit)
     if ask and found:
+        from projector import logs
         from projector.feeds.shown import shown
 
+        logs.configure()  # it may have to ask again, and says so
         found = shown(config_now(), found)
     answer(waiting | {"factor": factor, "stuck": found}, as_json=as_json)
 

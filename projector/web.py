@@ -83,12 +83,16 @@ def application() -> Flask:
     config = read_config()
     log, engine = open_log(config.database_url), open_engine(config.database_url)
     missing = gaps_lately(engine)
-    app = create_app(config, log, lambda now_ms: progress(log, engine, now_ms), lambda now_ms: in_all(missing(now_ms)))
+    look = open_engine(config.database_url, limit_seconds=LOOK_SECONDS)
+    store = Store(look, log)
+    app = create_app(
+        config, log, lambda now_ms: progress(log, engine, now_ms), lambda now_ms: in_all(missing(now_ms)), store.feeds_lately
+    )
     keys = Keys(Key(name, secret, workspaces) for name, (secret, workspaces) in config.api_keys.items())
     app.register_blueprint(document_pages)
-    login, look = Login(keys), open_engine(config.database_url, limit_seconds=LOOK_SECONDS)
+    login = Login(keys)
     app.register_blueprint(read_api(look, log, login))
-    pages, pulse = board(Store(look, log), log, look, None if config.board_is_open else login, config.public_url)
+    pages, pulse = board(store, log, look, None if config.board_is_open else login, config.public_url)
     app.register_blueprint(pages)
     stopping.append(pulse.close)
     return app

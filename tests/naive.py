@@ -410,7 +410,7 @@ UNWANTED = ("task.updated", "reservation.canceled", "reservation.rejected", "res
 def _visits(lived: list[Row], statuses: list[str | None], alive: int) -> list[Row]:
     """The visits to queues, each as its callbacks left it; the task's end is not among them, but what it shows is."""
     visits: list[Row] = []
-    status = transfer = None
+    status, transfer, queue = None, None, _queue([])
     for i, fact in enumerate(lived[: alive + 1]):
         at, kind, status = fact["at"], fact["type"], statuses[i] or status
         transfer = TRANSFER.get(kind.removeprefix("task.transfer-"), transfer)
@@ -420,7 +420,7 @@ def _visits(lived: list[Row], statuses: list[str | None], alive: int) -> list[Ro
                 last |= {"ended_at": at, "outcome": LEFT[kind]}
             elif kind == "task-queue.timeout" and (last["outcome"], last["ended_at"]) == ("moved", at):
                 last["outcome"] = "timeout"
-        shown, queue = _queue(lived[:i])["task_queue_sid"], _queue(lived[: i + 1])
+        shown, queue = queue["task_queue_sid"], _queue(lived[: i + 1])
         giver = kind in ("reservation.wrapup", "reservation.completed") and transfer == "initiated"
         held = status in ("assigned", "wrapping") and kind != "task.transfer-initiated" and not giver
         begins = _begins(fact, last, queue["task_queue_sid"], shown, held=held, over=i == alive)

@@ -19,6 +19,7 @@ from werkzeug.test import TestResponse
 
 from projector.config import ANY_ACCOUNT, Config
 from projector.database import database_url, disposing, open_engine
+from projector.delivered import feeds_lately
 from projector.log import GroupCommit, Log, Outcome, Rejected, Stored, open_log
 from projector.log.schema import intake_quarantine
 from projector.migrate import migration_engine
@@ -67,7 +68,7 @@ class Webhook:
     def __init__(self, config: Config, log: Any, engine: sa.Engine | None) -> None:
         self.config, self.log, self.engine = config, log, engine
         missing = gaps_lately(engine) if engine is not None else lambda _now_ms: {}
-        self.app = create_app(config, log, self._progress, lambda now_ms: in_all(missing(now_ms)))
+        self.app = create_app(config, log, self._progress, lambda now_ms: in_all(missing(now_ms)), feeds_lately(log))
         self.client = self.app.test_client()
 
     def post(self, parameters: Parameters, token: str = TOKEN, **headers: str) -> TestResponse:

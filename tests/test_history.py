@@ -373,7 +373,7 @@ def test_routing_alone_begins_no_visit() -> None:
     """It shows where a task is to go, at its creation as after a move; told or offered there, it is in that queue."""
     left = task("task-queue.moved", at=20, **PENDING)
     matched, entered = (
-        task(f"{what}", at, **PENDING, **VIP) for what, at in (("workflow.target-matched", 22), ("task-queue.entered", 23))
+        task(what, at, **PENDING, **VIP) for what, at in (("workflow.target-matched", 22), ("task-queue.entered", 23))
     )
     assert given(MATCHED).spans("task_queue_span", "t") == []
     assert len(given(*CREATION, left, matched).spans("task_queue_span", "t")) == 1

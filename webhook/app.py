@@ -6,7 +6,7 @@ from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
 from projector.config import Config
-from projector.delivered import feeds_lately
+from projector.delivered import Delivered
 from projector.log import GroupCommit, Log
 from webhook.callbacks import BODY_MAX_BYTES, callbacks
 from webhook.event_streams import event_streams
@@ -16,11 +16,14 @@ from webhook.signature import Signatures
 
 Progress = Callable[[int], dict[str, object]]
 Missing = Callable[[int], dict[str, int]]
+Feeds = Callable[[int], list[Delivered]]
 
 
-def create_app(config: Config, log: Log, progress: Progress, missing: Missing = lambda _now_ms: {}) -> Flask:
+def create_app(
+    config: Config, log: Log, progress: Progress, missing: Missing = lambda _now_ms: {}, feeds: Feeds = lambda _now_ms: []
+) -> Flask:
     """The application over a log; `progress(now_ms)` says how far the tables are, `missing(now_ms)` how many callbacks are believed missing,
-    by reason (`projector.status`)."""
+    by reason (`projector.status`), `feeds(now_ms)` what each feed brought of the last hour (`projector.delivered`)."""
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = BODY_MAX_BYTES
     app.extensions.update(
@@ -31,7 +34,7 @@ def create_app(config: Config, log: Log, progress: Progress, missing: Missing = 
         workspaces=config.workspaces,
         progress=progress,
         missing=missing,
-        feeds=feeds_lately(log),
+        feeds=feeds,
         ready_lag_seconds=config.ready_lag_seconds,
     )
     for blueprint in (callbacks, event_streams, health, metrics):

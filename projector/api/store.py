@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from projector import tables
 from projector.access import reading
-from projector.delivered import Delivered, feeds_lately
+from projector.delivered import feeds_lately
 from projector.errors import StoreUnavailable
 from projector.log import Log
 from projector.read.present import Present, present
@@ -26,7 +26,8 @@ class Store:
 
     def __init__(self, engine: sa.Engine, log: Log) -> None:
         self._engine, self._log = engine, log
-        self._gaps, self._feeds = gaps_lately(engine), feeds_lately(log)
+        self._gaps = gaps_lately(engine)
+        self.feeds_lately = feeds_lately(log)  # of all workspaces
         self._accounts: dict[str, str] = {}  # WorkspaceSid → AccountSid, which never changes
 
     @contextmanager
@@ -55,10 +56,6 @@ class Store:
     def missing_lately(self, workspace_sid: str, now_ms: int) -> dict[str, int]:
         """How many of a workspace's callbacks are believed missing, by reason, as counted within this minute."""
         return dict(sorted(self._gaps(now_ms).get(workspace_sid, {}).items()))
-
-    def feeds_lately(self, now_ms: int) -> list[Delivered]:
-        """What each feed brought of the last hour that is over, of all workspaces, as looked up within this minute."""
-        return self._feeds(now_ms)
 
     def account_sid(self, connection: sa.Connection, workspace_sid: str) -> str | None:
         """The AccountSid that the workspace's callbacks name; None while there is none."""

@@ -10,18 +10,5 @@ from projector.log.open import open_log
 from projector.log.writer import GroupCommit
 
 __all__ = [
-    "EVERY_UNIT",
-    "FEEDS",
-    "Entry",
-    "GroupCommit",
-    "Log",
-    "Mark",
-    "Outcome",
-    "Place",
-    "Rejected",
-    "Stored",
-    "Tally",
-    "Timed",
-    "Units",
-    "open_log",
+    "EVERY_UNIT", "FEEDS", "Entry", "GroupCommit", "Log", "Mark", "Outcome", "Place", "Rejected", "Stored", "Tally", "Timed", "Units", "open_log",
 ]  # fmt: skip

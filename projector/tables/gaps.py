@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from projector.tables.columns import Instant, epoch_ms
 from projector.tables.current import activity, reservation, task, task_channel, task_queue, worker, workflow
 from projector.tables.history import gap_told, task_queue_span_past
-from projector.taskrouter.worker import AGREE_MS
+from projector.taskrouter.task import SETTLES_MS
 
 REASONS = {  # reason → what it means
     "previous_activity_differs": "an update ends another activity than the one that was known",
@@ -86,7 +86,7 @@ def gap() -> sa.CompoundSelect[Any]:
         _task("task_never_offered", TASK_OFFERED, "reservation.created", _T.live_since, *live).where(~_has_offer(_T, sa.true())),
         # A cold transfer that comes to nothing comes back to who wraps up since then, which no task.wrapup tells.
         _task("task_never_wrapped", TASK_WRAPPED, "task.wrapup", _T.live_since, *live).where(
-            sa.or_(_T.transfer_status.is_(None), _T.transfer_status == "complete", _has_offer(_T, epoch_ms(_R.wrapup_at) >= epoch_ms(_T.live_since) - AGREE_MS))
+            sa.or_(_T.transfer_status.is_(None), _T.transfer_status == "complete", _has_offer(_T, epoch_ms(_R.wrapup_at) >= epoch_ms(_T.live_since) - SETTLES_MS))
         ),
         _task("queue_never_entered", TASK_QUEUED, "task-queue.entered", _T.visit_since, _T.visit_event_sid, _T.visit_since),
         _visit("queue_never_entered", ~_P.told, "task-queue.entered", _P.started_at),

@@ -274,7 +274,7 @@ def _shows_one(before: Task, task: Task, callback: Callback, *, is_held: bool) -
         return True
     is_other, at_ms = task.task_queue_sid != task.visit_queue_sid, callback.at_ms
     if _went_on(task):
-        return is_other and (told == "reservation.created" or at_ms - (task.visit_ended_ms or 0) > _SETTLES_MS)
+        return is_other and (told == "reservation.created" or at_ms - (task.visit_ended_ms or 0) > SETTLES_MS)
     if is_held:  # it waits nowhere: what is shown is where it was
         return False
     if _lasts(task):  # others may show where it is to go; an offer is made out of the queue it is in
@@ -292,7 +292,7 @@ def _went_on(task: Task) -> bool:
 
 
 _OUTCOMES = {"reservation.accepted": "accepted", "task-queue.timeout": "timeout", "task-queue.moved": "moved"}
-_SETTLES_MS = 1_000  # within which the callbacks of a move follow one another; none was recorded
+SETTLES_MS = 1_000  # within which callbacks of one change follow one another: our decision, for no move was recorded
 _UNWANTED = ("reservation.canceled", "reservation.rejected", "reservation.timeout")
 _FAILED = ("task.transfer-failed", "task.transfer-canceled")  # assigned again, and nobody accepted it out of the queue
 
